@@ -59,6 +59,8 @@ class TakenAlerts:
     count: int = 0
     events: tuple[str, ...] = ()
     """Those that are now due."""
+    beyond: int = 0
+    """New alerts that the source may not bring today; they are not in `count`."""
 
 
 # What comes in
@@ -82,10 +84,10 @@ def accept_alerts(
         return TakenAlerts("ignored")
     occurrences = [_occurrence(file, source, alert) for alert in found]
     delivery = _delivery_id(source, headers, body)
-    due = alerts.take(source.name, delivery, occurrences, edit_limits(settings))
-    if due is None:
+    taken = alerts.take(source.name, delivery, occurrences, edit_limits(settings))
+    if taken is None:
         return TakenAlerts("duplicate")
-    return TakenAlerts("noted", len(found), tuple(due))
+    return TakenAlerts("noted", len(found) - taken.beyond, taken.due, taken.beyond)
 
 
 def edit_limits(settings: Settings) -> EditLimits:

@@ -46,13 +46,12 @@ class KeptAlert(Record):
 
     id: str
     source: str
-    fingerprint: str
     repository: str
     repository_id: int
     """0 until GitHub was asked."""
     title: str
     report: str
-    """What it said last, as JSON."""
+    """What it said last, as JSON; empty while it is to have no issue."""
     state: AlertState
     reason: str
     issue_number: int
@@ -79,6 +78,7 @@ class Occurrence:
     """An alert that came, where it belongs, and what it says."""
 
     fingerprint: str
+    """Only a hash of it is kept: it may hold a secret."""
     repository: str
     """Empty: the operator's file has no place for it."""
     title: str
@@ -92,6 +92,16 @@ class Occurrence:
     is_regression: bool = False
     """Its source says that it is there again."""
     release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a delivery's alerts."""
+
+    due: tuple[str, ...]
+    """Ids of the events that are now due."""
+    beyond: int = 0
+    """New alerts that were not taken, for the source may bring no more of them today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,23 +137,34 @@ class Alerts:
 
     def take(
         self, source: str, delivery_id: str, found: Sequence[Occurrence], limits: EditLimits
-    ) -> list[str] | None:
-        """Count what a delivery brought; ids of the events that are now due.
+    ) -> Taken | None:
+        """Count what a delivery brought. None: the delivery was seen before.
 
-        None: the delivery was seen before. Raises `TooManyAlerts`.
+        Of a source that has brought too many new alerts today, those that are known are taken, and
+        the delivery is not noted as seen: when it comes again, the others may have their place.
+        Raises `TooManyAlerts` where nothing of the delivery could be taken.
         """
         moment = now()
         due: list[str] = []
+        beyond = 0
         with self._database.begin() as connection:
             row = {"id": delivery_id, "event": f"alert {source}"[:64], "run_id": ""}
             row["received_at"] = to_micros(moment)  # type: ignore[assignment]
             if not insert_new(connection, self._insert, deliveries, row):
                 return None
             for number, each in enumerate(found):
-                event = self._take_one(connection, source, each, limits, moment, number)
+                try:
+                    event = self._take_one(connection, source, each, limits, moment, number)
+                except TooManyAlerts:
+                    beyond += 1
+                    continue
                 if event:
                     due.append(event)
-        return due
+            if found and beyond == len(found):
+                raise TooManyAlerts(source)
+            if beyond:
+                connection.execute(sa.delete(deliveries).where(deliveries.c.id == delivery_id))
+        return Taken(tuple(due), beyond)
 
     def _take_one(
         self,
@@ -154,7 +175,10 @@ class Alerts:
         moment: datetime,
         number: int,
     ) -> str:
-        """Count one alert; the id of the event that has its issue written, if it is due now."""
+        """Count one alert; the id of the event that has its issue written, if it is due now.
+
+        Raises `TooManyAlerts`, before anything is written.
+        """
         alert_id = alert_id_for(source, came.repository, came.fingerprint)
         kept = self._locked(connection, alert_id)
         if kept is None:
@@ -171,7 +195,8 @@ class Alerts:
             state = "waiting" if opened < limits.issues_per_day else "limited"
         values: dict[str, object] = {
             "title": without_nul(came.title),
-            "report": without_nul(came.report),
+            # Whatever gives it an issue later brings a report of its own.
+            "report": "" if state in ("unrouted", "limited") else without_nul(came.report),
             "seen_at": to_micros(moment),
             "state": state,
             "reason": LIMITED if state == "limited" else "",
@@ -290,7 +315,6 @@ class Alerts:
         row = {
             "id": alert_id,
             "source": source,
-            "fingerprint": without_nul(came.fingerprint)[:300],
             "repository": came.repository,
             "repository_id": 0,
             "installation_id": 0,
@@ -412,7 +436,6 @@ def _kept(row: Any) -> KeptAlert:
     return KeptAlert(
         id=row.id,
         source=row.source,
-        fingerprint=row.fingerprint,
         repository=row.repository,
         repository_id=row.repository_id,
         installation_id=row.installation_id,

@@ -206,17 +206,16 @@ proofs = sa.Table(
 alerts = sa.Table(
     "alerts",
     metadata,
+    # A hash of its source, its repository and what its source tells it from others by.
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("source", sa.String(64), nullable=False),
-    # What its source tells it from others by.
-    sa.Column("fingerprint", sa.String(300), nullable=False),
     # As the operator's file names it; empty: the file has no place for it.
     sa.Column("repository", sa.String(255), nullable=False),
     # 0 until GitHub was asked.
     sa.Column("repository_id", sa.BigInteger, nullable=False),
     sa.Column("installation_id", sa.BigInteger, nullable=False),
     sa.Column("title", sa.Text, nullable=False),
-    # What it said last, as JSON, without secrets.
+    # What it said last, as JSON, without secrets and cut to size; empty where no issue tells it.
     sa.Column("report", sa.Text, nullable=False),
     # waiting, open, limited, refused, unrouted; resolved (says the source), fixed (says GitHub),
     # gone (both).

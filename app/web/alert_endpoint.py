@@ -29,7 +29,7 @@ async def deliver_alerts(
     enqueue_event: Callable[[str], None],
     memory: BodyMemory,
     request: Request,
-) -> tuple[int, dict[str, str]]:
+) -> tuple[int, dict[str, str | int]]:
     """Check, keep and pass on one delivery: status and answer. Raises `HTTPException`."""
     name = str(request.path_params["source"])
     limit = min(LONGEST_ALERT, settings.body_limit_bytes)
@@ -48,6 +48,7 @@ async def deliver_alerts(
         except BadAlert as error:
             raise HTTPException(400, f"Bad payload: {error}.") from None
         except TooManyAlerts:
+            _log.warning("too many new alerts today: nothing of a delivery is taken", source=name)
             raise HTTPException(
                 429, "The source has brought too many new alerts today.", {"Retry-After": "3600"}
             ) from None
@@ -60,4 +61,8 @@ async def deliver_alerts(
         except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the event
             _log.warning("an alert could not be enqueued yet", about=event_id, exc_info=True)
     _log.info("alerts", source=name, how=taken.result, alerts=taken.count, due=len(taken.events))
-    return (202 if taken.result == "noted" else 200), {"result": taken.result}
+    answer: dict[str, str | int] = {"result": taken.result}
+    if taken.beyond:
+        _log.warning("too many new alerts today", source=name, not_taken=taken.beyond)
+        answer["not_taken"] = taken.beyond
+    return (202 if taken.result == "noted" else 200), answer

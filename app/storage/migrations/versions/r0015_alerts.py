@@ -15,7 +15,6 @@ def upgrade() -> None:
         "alerts",
         sa.Column("id", sa.String(32), primary_key=True),
         sa.Column("source", sa.String(64), nullable=False),
-        sa.Column("fingerprint", sa.String(300), nullable=False),
         sa.Column("repository", sa.String(255), nullable=False),
         sa.Column("repository_id", sa.BigInteger, nullable=False),
         sa.Column("installation_id", sa.BigInteger, nullable=False),

@@ -12,9 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from app.settings.schema import Settings
 from app.storage import alerts as storage
+from app.storage import tables
 from app.storage.alerts import Alerts
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
@@ -172,14 +174,27 @@ def test_a_flood_of_new_alerts_is_bounded(world: World, monkeypatch: pytest.Monk
     assert world.kept() == 2
 
 
+def test_of_a_group_beyond_the_limit_what_is_known_is_taken_and_the_rest_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "MOST_NEW", 1)
+    known = p.prometheus_alert({"service": "shop-api"}, {"summary": "A"})
+    new = p.prometheus_alert({"service": "shop-api"}, {"summary": "B"}) | {"fingerprint": "b"}
+    world.send(p.alertmanager(known), source="prometheus")
+    answer = world.send(p.alertmanager(new, known), source="prometheus")
+    assert (answer.status_code, answer.json()) == (202, {"result": "noted", "not_taken": 1})
+    [kept] = Alerts(world.store.database).newest(limit=9)
+    assert kept.seen == 2
+
+
 def test_alertmanager(world: World) -> None:
     alerts = [
         p.prometheus_alert({"service": "shop-api"}, {"summary": "A"}),
         p.prometheus_alert({"service": "other"}, {"summary": "B"}) | {"fingerprint": "b"},
     ]
     assert world.send(p.alertmanager(*alerts), source="prometheus").status_code == 202
-    found = {each.fingerprint: each.state for each in Alerts(world.store.database).newest(limit=9)}
-    assert found == {"1a30ba71cca2921f": "waiting", "b": "unrouted"}
+    kept = Alerts(world.store.database).newest(limit=9)
+    assert {each.title[-1]: each.state for each in kept} == {"A": "waiting", "B": "unrouted"}
     assert len(world.told) == 1
 
 
@@ -203,3 +218,10 @@ def test_secrets_are_not_kept(world: World) -> None:
     [kept] = Alerts(world.store.database).newest(limit=9)
     assert token not in kept.title + kept.report
     assert "Refused" in kept.title
+    # Nor where an alert is told from others by one.
+    alert = p.prometheus_alert({"service": "shop-api"}, {"summary": "B"}) | {"fingerprint": token}
+    assert world.send(p.alertmanager(alert), source="prometheus").status_code == 202
+    with world.store.database.connect() as connection:
+        rows = connection.execute(sa.select(tables.alerts)).all()
+    assert len(rows) == 2
+    assert token not in str(rows)

@@ -35,7 +35,8 @@ class World:
         told = {"repository": "acme/shop", "title": "T", "report": "{}"} | more
         delivery = told.pop("delivery", f"{self.sent:064}")
         occurrence = Occurrence(fingerprint=fingerprint, **told)
-        return self.alerts.take("sentry", delivery, [occurrence], LIMITS)
+        taken = self.alerts.take("sentry", delivery, [occurrence], LIMITS)
+        return None if taken is None else list(taken.due)
 
     def later(self, **time: float) -> None:
         self.moment += timedelta(**time)
@@ -121,6 +122,46 @@ def test_a_source_brings_only_so_many_new_alerts_a_day(
     world.come("f5")
 
 
+def test_of_a_delivery_beyond_the_limit_what_is_known_is_taken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_NEW", 2)
+    world.come("over")
+    world.written()
+    world.come("known")
+    group = [
+        Occurrence("new", "acme/shop", "T", "{}"),
+        Occurrence("known", "acme/shop", "T", "{}"),
+        Occurrence("over", "acme/shop", "T", "{}", is_over=True),
+        Occurrence("new 2", "acme/shop", "T", "{}"),
+    ]
+    taken = world.alerts.take("sentry", "group", group, LIMITS)
+    assert taken is not None
+    assert (len(taken.due), taken.beyond) == (1, 2)  # that it is over is news
+    seen = {each.state: each.seen for each in world.alerts.newest(limit=9)}
+    assert seen == {"resolved": 1, "waiting": 2}
+    with pytest.raises(TooManyAlerts):
+        world.alerts.take("sentry", "group 2", group[:1], LIMITS)
+    world.later(days=1, minutes=1)
+    again = world.alerts.take("sentry", "group", group, LIMITS)
+    assert again is not None and again.beyond == 0
+    assert len(world.alerts.newest(limit=9)) == 4
+    assert world.alerts.take("sentry", "group", group, LIMITS) is None
+
+
+def test_what_has_no_issue_is_kept_without_what_it_said(world: World) -> None:
+    for number in range(LIMITS.issues_per_day + 1):
+        world.come(f"f{number}", report='{"title": "T"}')
+        world.later(minutes=1)
+    world.come("g", repository="", report='{"title": "T"}')
+    reports = [(each.state, each.report) for each in world.alerts.newest(limit=9)]
+    assert reports[:2] == [("unrouted", ""), ("limited", "")]
+    assert set(reports[2:]) == {("waiting", '{"title": "T"}')}
+    world.later(days=1)
+    assert world.come(f"f{LIMITS.issues_per_day}", report='{"title": "T"}')
+    assert world.alerts.newest(limit=1)[0].report == '{"title": "T"}'
+
+
 def test_what_ends_is_told_and_what_nobody_heard_of_is_not(world: World) -> None:
     assert world.come(is_over=True) == []
     assert world.alerts.newest(limit=10) == []
@@ -179,7 +220,6 @@ def test_when_the_next_edit_is() -> None:
     kept = KeptAlert(
         id="a",
         source="s",
-        fingerprint="f",
         repository="a/b",
         repository_id=0,
         title="",
