@@ -37,7 +37,7 @@ _LANGUAGES: dict[str, Language] = {
 _RUNS: dict[str, Language] = {
     **dict.fromkeys(("pytest", "unittest", "tox", "django", "nose2"), "Python"),
     **dict.fromkeys(("jest", "vitest", "mocha", "node", "tap", "tape", "ava"), "JavaScript"),
-    **dict.fromkeys(("jasmine", "bun", "deno", "playwright"), "JavaScript"),
+    **dict.fromkeys(("jasmine", "uvu", "bun", "deno", "playwright"), "JavaScript"),
     "go": "Go",
     **dict.fromkeys(("cargo", "nextest"), "Rust"),
     **dict.fromkeys(("maven", "gradle", "sbt"), "Java"),
@@ -48,13 +48,25 @@ _WORDS: tuple[tuple[str, Language], ...] = (
 )
 _AS_ONE = (
     *("other", "ctest", "meson", "phpunit", "rspec", "minitest", "dotnet"),
-    *("django", "nose2", "jasmine", "bun", "deno", "nextest", "sbt", "pest", "catch2", "exunit"),
+    *(
+        "django",
+        "nose2",
+        "jasmine",
+        "uvu",
+        "bun",
+        "deno",
+        "nextest",
+        "sbt",
+        "pest",
+        "catch2",
+        "exunit",
+    ),
     "swift",
 )
 """Runners that may give no results per test, such as an older version's: the whole is one test."""
 _NAMED_BY_FILE = (
     *("pytest", "tox", "jest", "vitest", "mocha", "tap", "unittest"),
-    *("django", "nose2", "bun", "deno", "playwright"),
+    *("django", "nose2", "uvu", "bun", "deno", "playwright"),
 )
 _AFFIX = re.compile(r"^test[-_]|[-_.]tests?$|[-_.]spec$|^tests?$|Tests?$")
 _MOST_TESTS = 3000

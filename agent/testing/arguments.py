@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -165,6 +166,13 @@ def jasmine(chosen: Sequence[str]) -> str:
     titles = [name.split("::", 1)[-1] for name in chosen if not _FILE.search(name)]
     only = f" --filter={shlex.quote(_titles(titles))}" if titles else ""
     return quoted(tuple(files)) + only
+
+
+def uvu(chosen: Sequence[str], reporter: str) -> str:
+    """Shell words that have uvu load a program of ours, which runs the chosen tests alone."""
+    line = f'export NODE_OPTIONS="--require {reporter}${{NODE_OPTIONS:+ $NODE_OPTIONS}}"'
+    only = json.dumps(list(chosen), ensure_ascii=False)
+    return f"{line} PATCHWRIGHT_CHOSEN_TESTS={shlex.quote(only)}" if chosen else line
 
 
 def bun(chosen: Sequence[str]) -> str:

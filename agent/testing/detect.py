@@ -80,6 +80,7 @@ _RUNNERS_OF_JAVASCRIPT = {
     "tape": "npx --no-install tape",
     "ava": "npx --no-install ava",
     "jasmine": "npx --no-install jasmine",
+    "uvu": "npx --no-install uvu",
 }
 _COMPONENTS = "@playwright/experimental-ct-"
 """How the packages begin that test components in a browser (https://playwright.dev/docs/test-components)."""

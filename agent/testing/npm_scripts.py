@@ -26,7 +26,7 @@ _CHECKS = re.compile(
     r"|audit|depcheck|knip|size-limit|codecov|coveralls|docs?|readme)\b"
 )
 _RUNNERS = re.compile(
-    r"(?:^|[\s/])(?:vitest|jest|mocha|tap|tape|ava|jasmine|(?:playwright|bun|deno)\s+test)(?=\s|$)"
+    r"(?:^|[\s/])(?:vitest|jest|mocha|tap|tape|ava|jasmine|uvu|(?:playwright|bun|deno)\s+test)(?=\s|$)"
     r"|(?:^|\s)node\s(?:\S+\s+){0,20}?--test\b"
 )
 _BY_NAME = re.compile(r"(?:^|\s)(?:npm|pnpm|yarn|bun(?!\s+test\b))\s")

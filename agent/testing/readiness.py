@@ -30,7 +30,7 @@ MANY = 20
 
 _NAMING = (
     *("jest", "vitest", "mocha", "node", "tap", "tape", "ava"),
-    *("jasmine", "bun", "deno", "playwright", "exunit"),
+    *("jasmine", "uvu", "bun", "deno", "playwright", "exunit"),
 )
 
 _TEST_FUNCTION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+test", re.M)

@@ -6,10 +6,10 @@ reporter), `cargo test` (libtest's text), Maven Surefire and Gradle (XML reports
 folder), node-tap (`--output-file`), tape (it prints TAP), AVA (`--tap`, `--match`), CTest
 (`--output-junit`), Meson, PHPUnit (`--log-junit`), RSpec (`--format json`), rake's `TESTOPTS` with
 Minitest and test-unit, `dotnet test` (`--logger trx`), nose2 (its JUnit XML plugin), Jasmine
-(`--reporter`), `bun test` and `deno test` (JUnit XML), Playwright (JSON reporter), cargo-nextest
-(`--tool-config-file`), sbt (XML below `test-reports`), Pest (`--log-junit`), GoogleTest
-(`GTEST_OUTPUT`, `GTEST_FILTER`), Catch2 (`--reporter junit`), ExUnit (`--formatter`), Swift's
-package manager (`--xunit-output`).
+(`--reporter`), uvu (its source), `bun test` and `deno test` (JUnit XML), Playwright (JSON
+reporter), cargo-nextest (`--tool-config-file`), sbt (XML below `test-reports`), Pest
+(`--log-junit`), GoogleTest (`GTEST_OUTPUT`, `GTEST_FILTER`), Catch2 (`--reporter junit`), ExUnit
+(`--formatter`), Swift's package manager (`--xunit-output`).
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ Kind = Literal[
     "django",
     "nose2",
     "jasmine",
+    "uvu",
     "bun",
     "deno",
     "playwright",
@@ -127,6 +128,7 @@ _CALLS: tuple[tuple[Kind, str], ...] = (
     ("tap", r"(?:^|[\s/])tap(?=\s|$)"),
     ("ava", r"(?:^|[\s/])ava(?=\s|$)"),
     ("jasmine", r"(?:^|[\s/])jasmine(?=\s|$)"),
+    ("uvu", r"(?:^|[\s/])uvu(?=\s|$)"),
     ("playwright", r"(?:^|[\s/])playwright\s+test(?=\s|$)"),
     ("bun", r"(?:^|[\s/])bun\s+test(?=\s|$)"),
     ("deno", r"(?:^|[\s/])deno\s+test(?=\s|$)"),
@@ -169,7 +171,7 @@ def kind_of(command: str) -> Kind:
 _TITLED = (
     *("jest", "vitest", "mocha", "node", "tap", "tape", "ava"),
     *("ctest", "meson", "phpunit", "rspec", "minitest", "dotnet"),
-    *("jasmine", "bun", "deno", "playwright", "nextest", "sbt", "pest", "catch2", "exunit"),
+    *("jasmine", "uvu", "bun", "deno", "playwright", "nextest", "sbt", "pest", "catch2", "exunit"),
 )
 """Runners whose names of tests hold spaces."""
 
@@ -303,6 +305,10 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
         case "jasmine":
             asking = f"--reporter={scratch}/jasmine_report.cjs"
             line = arguments.after(command, "jasmine", asking) + arguments.jasmine(chosen)
+            line = f"export PATCHWRIGHT_TEST_REPORT={report}\n{line}"
+            return Invocation(command=line, format="records", report=report)
+        case "uvu":
+            line = f"{arguments.uvu(chosen, f'{scratch}/uvu_report.cjs')}\n{command}"
             line = f"export PATCHWRIGHT_TEST_REPORT={report}\n{line}"
             return Invocation(command=line, format="records", report=report)
         case "playwright":

@@ -73,6 +73,7 @@ _REPORTERS: Mapping[str, tuple[str, ...]] = {
     "unittest": ("unittest_report.py",),
     "django": ("unittest_report.py",),
     "jasmine": ("jasmine_report.cjs",),
+    "uvu": ("uvu_report.cjs",),
     "exunit": ("exunit_report.exs",),
 }
 """Programs of ours that a runner loads, by its kind."""

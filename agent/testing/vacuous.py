@@ -46,10 +46,10 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
         r"|Couldn[’']t find any (?:files to test|matching tests)",
     ),
     (
-        frozenset({"jasmine", "bun", "deno", "playwright"}),
+        frozenset({"jasmine", "uvu", "bun", "deno", "playwright"}),
         r"^No specs found|did not match any test files|^error: regex .{1,1000} matched 0 tests"
         r"|^error: No test modules found|\| 0 passed(?: \(\d+ steps?\))? \| 0 failed"
-        r"|^Error: No tests found|^0 specs, 0 failures|No tests found!$",
+        r"|^Error: No tests found|^0 specs, 0 failures|No tests found!$|^  Total:     0\b",
     ),
     (
         frozenset({"go"}),
@@ -81,8 +81,8 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
     ),
 )
 """What runners print when nothing ran: pytest, unittest, Jest, Vitest, Mocha, Node, node-tap,
-tape, AVA, Jasmine, Bun, Deno, Playwright, Go, Cargo, nextest, Maven, Gradle, sbt; PHPUnit, RSpec,
-Minitest, .NET, CTest, Pest, GoogleTest, Catch2, ExUnit, Swift and TAP at the end."""
+tape, AVA, Jasmine, uvu, Bun, Deno, Playwright, Go, Cargo, nextest, Maven, Gradle, sbt; PHPUnit,
+RSpec, Minitest, .NET, CTest, Pest, GoogleTest, Catch2, ExUnit, Swift and TAP at the end."""
 
 _LATER: dict[str, tuple[str, str, bool]] = {
     **dict.fromkeys(("unittest", "django"), ("AttributeError", r"^Ran 1 test in", True)),
@@ -104,6 +104,7 @@ _SOME_RAN: dict[str, str] = {
     "mocha": r"^[^\S\n]*[1-9]\d* (?:passing|failing)",
     "node": r"^[#ℹ] (?:pass|fail) [1-9]",
     "tape": r"^(?:not )?ok 1\b",
+    "uvu": r"^  Total:     [1-9]",
     "ava": r"^(?:not )?ok 1\b",
     "cargo": r"^test \S+ \.\.\. (?:ok|FAILED)",
     "nextest": r"^\s+(?:PASS|FAIL) \[",

@@ -318,6 +318,91 @@ def test_what_jasmine_says_to_a_reporter(tmp_path: Path) -> None:
     assert "3 specs, 2 failures, 1 pending specs" in said
 
 
+SUITES_AS_UVU_QUEUES_THEM = """
+globalThis.UVU_QUEUE = globalThis.UVU_QUEUE || [];
+async function runner(context, name) {
+  try {
+    for (const hook of context.before) await hook();
+    for (const test of context.only.length ? context.only : context.tests) {
+      try {
+        for (const hook of context.bEach) await hook();
+        await test.handler(context.state);
+        for (const hook of context.aEach) await hook();
+      } catch (error) {
+        for (const hook of context.aEach) await hook();
+      }
+    }
+  } finally {
+    return name;
+  }
+}
+const thrower = (text) => () => { throw new Error(text); };
+const test = (name, handler = async () => {}) => ({ name, handler });
+const once = (text) => { let calls = 0; return () => { if (!calls++) throw new Error(text); }; };
+const suite = (name, tests, more) => {
+  const lists = { tests, only: [], before: [], after: [], bEach: [], aEach: [] };
+  UVU_QUEUE[1].push(runner.bind(0, { ...lists, state: {}, ...more }, name));
+};
+UVU_QUEUE.push([null], ["a.js"]);
+globalThis.UVU_INDEX = 1;
+suite("", [test("adds"), test("is wrong", thrower("not 3"))]);
+suite("Sum", [test("left out")], { only: [test("chosen")] });
+suite("Before", [test("never")], { before: [thrower("early")] });
+suite("Each", [test("one")], { bEach: [thrower("each")] });
+suite("After", [test("first"), test("second")], { aEach: [once("after")] });
+(async () => {
+  for (const run of UVU_QUEUE[1].slice(1)) {
+    await run();
+    if (process.env.LEAVE_EARLY) process.exit(0);
+  }
+})();
+"""
+ALL_OF_UVU = {
+    "a.js::adds": "passed",
+    "a.js::is wrong": "failed",
+    "a.js::Sum > chosen": "passed",
+    "a.js::Sum > left out": "skipped",
+    "a.js::Before > never": "error",
+    "a.js::Each > one": "failed",
+    "a.js::After > first": "failed",
+    "a.js::After > second": "passed",
+}
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ([], ALL_OF_UVU),
+        (["tests/a.js"], {k: v for k, v in ALL_OF_UVU.items() if "left out" not in k}),
+        (["tests/a.js::adds", "Sum > chosen", "b.js"],
+         {"a.js::adds": "passed", "a.js::Sum > chosen": "passed"}),
+        (["tests/a.js::Sum > left out", "tests/a.js::Each > one"], {"a.js::Each > one": "failed"}),
+    ],
+)  # fmt: skip
+def test_tests_of_uvu_are_watched_and_chosen(
+    tmp_path: Path, chosen: list[str], expected: dict[str, str]
+) -> None:
+    reporter = Path(suite.__file__).with_name("reporters") / "uvu_report.cjs"
+    report, file = tmp_path / "report", tmp_path / "tests" / "a.js"
+    file.parent.mkdir()
+    file.write_text(SUITES_AS_UVU_QUEUES_THEM)
+    variables = {
+        "PATH": "/usr/bin:/usr/local/bin:/bin",
+        "PATCHWRIGHT_TEST_REPORT": str(report),
+        "PATCHWRIGHT_CHOSEN_TESTS": json.dumps(chosen),
+    }
+    call = ["node", "--require", str(reporter), str(file)]
+    subprocess.run(call, env=variables, check=True)
+    results, complete = parse_pytest(report.read_bytes())
+    found = {name.removeprefix(f"{tmp_path}/tests/"): o for name, o in outcomes(results).items()}
+    assert complete and found == expected
+    assert all("not 3" in r.message for r in results if r.name.endswith("is wrong"))
+    report.unlink()
+    subprocess.run(call, env=variables | {"LEAVE_EARLY": "1"}, check=True)
+    assert not parse_pytest(report.read_bytes())[1], "it was left after the first suite"
+
+
 EXUNIT = {
     "mix.exs": """\
 defmodule X do
@@ -369,6 +454,8 @@ MANAGE = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site.settings')"
          "(cd api && python3 manage.py test) && (cd web && npx --no-install jasmine)"),
         ({"nose2.cfg": "", "test_a.py": "def test_a(): pass"}, "python3 -m nose2"),
         ({"package.json": '{"devDependencies": {"jasmine": "5"}}'}, "npx --no-install jasmine"),
+        ({"package.json": '{"scripts": {"build": "node bundle", "test": "uvu -r esm test"}}'},
+         "npx --no-install uvu -r esm test"),
         ({"package.json": '{"scripts": {"test": "bun run lint && bun test --coverage"}}'},
          "bun test --coverage"),
         ({"package.json": "{}", "bun.lock": "", "src/a.test.ts": ""}, "bun test"),
@@ -401,6 +488,7 @@ def test_their_projects_are_recognised(contents: dict[str, str], command: str | 
     [
         ("python3 manage.py test -k zz", "Found 0 test(s).\nRan 0 tests in 0.000s\n\nOK"),
         ("npx jasmine", "No specs found\n0 specs, 0 failures, 0 pending specs"),
+        ("uvu -r esm test", "\n  Total:     0\x1b[32m\n  Passed:    0\x1b[39m\n"),
         ("bun test -t zz", 'error: regex "zz" matched 0 tests. Searched 1 file (skipping 8 tests)'),
         ("bun test x", "The following filters did not match any test files:\n x"),
         ("deno test", "ok | 0 passed | 0 failed | 4 filtered out (62ms)"),

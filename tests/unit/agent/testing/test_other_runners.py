@@ -251,6 +251,9 @@ def test_test_units_lines() -> None:
         ("npx --no-install jasmine", "jasmine", "spec/a.js::Sum (adds)\nspec/b.js",
          "jasmine --reporter=/t/jasmine_report.cjs spec/a.js spec/b.js "
          "--filter='^(?:Sum \\(adds\\))$'"),
+        ("npx --no-install uvu -r esm test", "uvu", "test/a.js::Sum > it's",
+         """/t/uvu_report.cjs${NODE_OPTIONS:+ $NODE_OPTIONS}" PATCHWRIGHT_CHOSEN_TESTS="""
+         """'["test/a.js::Sum > it'"'"'s"]'\nnpx --no-install uvu -r esm test"""),
         ("bun test", "bun", "a.test.ts::Sum adds", "bun test --reporter=junit "
          "--reporter-outfile=/t/report ./a.test.ts -t '^(?:Sum adds)$'"),
         ("deno test -A", "deno", "a_test.ts::outer > two", "deno test --junit-path=/t/report -A "
