@@ -15,6 +15,8 @@ from datetime import timedelta
 from agent.journal.events import now
 from app.alerts import config, report, source_api
 from app.alerts.config import AlertsFile, Source
+from app.alerts.kept import kept as kept_of
+from app.alerts.kept import words
 from app.alerts.locate import Findings, locate
 from app.alerts.records import Alert
 from app.alerts.sources.read import read
@@ -27,7 +29,6 @@ from app.github.webhook_events import AlertDue, AlertFixed, EventSource, PullEnd
 from app.intake.context import EventContext
 from app.publishing import publish
 from app.runs.services import Services
-from app.sanitize.secret_scan import mask_all
 from app.settings.base import SettingsError
 from app.settings.schema import Settings
 from app.storage.alerts import Alerts, EditLimits, KeptAlert, Occurrence, UnknownAlert
@@ -99,18 +100,17 @@ def edit_limits(settings: Settings) -> EditLimits:
 
 def _occurrence(file: AlertsFile, source: Source, alert: Alert) -> Occurrence:
     route = file.route_of(source.name, alert)
-    # Nothing of it is kept with a secret in it.
-    clean = Alert.model_validate(mask_all(alert.model_dump(mode="json")))
+    clean = kept_of(alert) if route else None
     return Occurrence(
         fingerprint=alert.fingerprint,
         repository=route.repository if route else "",
-        title=clean.title,
-        report=clean.model_dump_json(),
+        title=clean.title if clean else words(alert.title),
+        report=clean.model_dump_json() if clean else "",
         is_over=alert.is_over,
         is_measured=source.kind in ("alertmanager", "grafana", "generic"),
         is_urgent=alert.is_regression,
         is_regression=alert.is_regression,
-        release=clean.release,
+        release=clean.release if clean else "",
     )
 
 
@@ -242,7 +242,7 @@ async def _enriched(file: AlertsFile, kept: KeptAlert, alert: Alert) -> Alert:
     except (ForgeError, SettingsError) as error:  # the issue is worth more than the trace
         _log.warning("an alert's event could not be read", alert=kept.id, why=str(error))
         return alert
-    return Alert.model_validate(mask_all(found.model_dump(mode="json")))
+    return kept_of(found)
 
 
 async def _located(

@@ -41,6 +41,7 @@ KEEP = timedelta(days=30)
 """GitHub delivers again for three days."""
 KEEP_USAGE = timedelta(days=366)
 KEEP_ALERTS = timedelta(days=180)
+"""Those with an issue, which is found by them when they come again."""
 BATCH = 100
 PAUSE_S = 0.05
 """After a full batch: each is a separate transaction, and others write in between."""
@@ -70,6 +71,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             (comments, comments.c.begun_at < to_micros(before)),  # listed by now
             (proofs, proofs.c.ended_at < to_micros(moment - KEEP_USAGE)),
             (alerts, alerts.c.seen_at < to_micros(moment - KEEP_ALERTS)),
+            (alerts, (alerts.c.seen_at < to_micros(before)) & (alerts.c.issue_number == 0)),
             (notice_sends, notice_sends.c.next_at < to_micros(before)),
             (notices, notices.c.at < to_micros(before)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),

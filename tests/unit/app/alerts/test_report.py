@@ -26,7 +26,6 @@ def kept(**more: object) -> KeptAlert:
     told = {
         "id": "a1",
         "source": "sentry",
-        "fingerprint": "issue 1",
         "repository": "acme/shop",
         "repository_id": 1,
         "title": "T",

@@ -12,6 +12,7 @@ from app.github.written_comments import CommentPlace
 from app.operations import pruning
 from app.settings.schema import Settings
 from app.storage import audit, controls
+from app.storage.alerts import Alerts, EditLimits, Occurrence
 from app.storage.inbox import Inbox
 from app.storage.kept_comments import KeptComments
 from app.storage.store import SqlStore
@@ -72,6 +73,18 @@ def test_what_is_over_for_long_goes_and_what_is_open_stays(
     again = store.accept("d1", "issues", trigger(1), model="m")
     assert (again.run_id, again.how) == (merged, "duplicate")
     assert not inbox.keep("a2", "issue_comment", comment())
+
+
+def test_alerts_without_an_issue_go_first(settings: Settings, store: SqlStore) -> None:
+    known = Alerts(store.database)
+    for number, repository in enumerate(("acme/shop", "acme/shop", "")):
+        came = Occurrence(f"f{number}", repository, f"T{number}", "{}")
+        known.take("sentry", f"{number}", [came], EditLimits(1, 9, 15))
+    [first] = [each.id for each in known.newest(limit=9) if each.state == "waiting"]
+    known.opened(first, 3)
+    for days, left in ((29, 3), (31, 1), (179, 1), (181, 0)):
+        pruning.prune(settings, store.database, now() + timedelta(days=days))
+        assert len(known.newest(limit=9)) == left
 
 
 def test_what_is_counted_of_a_check_goes_with_the_check(
