@@ -117,6 +117,24 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
     context.close()
 
 
+def test_on_a_phone_long_words_of_an_alert_leave_its_state_in_sight(
+    browser: Browser, url: str, store: SqlStore
+) -> None:
+    keep_hostile_alerts(store)
+    width, height = SIZES["phone"]
+    context = of_operator(browser, viewport={"width": width, "height": height})
+    page, complaints = watched(context)
+    page.goto(f"{url}/alerts")
+    laid_out(page)
+    shot(page, "alerts-long-words")
+    for cell in page.locator("td:nth-child(2), td:nth-child(5)").all():
+        box = cell.bounding_box()
+        assert box is not None and box["x"] + box["width"] <= width
+    assert page.locator("tbody tr").count() == 4
+    assert complaints == []
+    context.close()
+
+
 def test_a_run_shows_its_tree_its_tests_and_its_tokens(
     browser: Browser, url: str, run_id: str
 ) -> None:
