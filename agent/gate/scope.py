@@ -48,20 +48,8 @@ _WORDS: tuple[tuple[str, Language], ...] = (
 )
 _AS_ONE = (
     *("other", "ctest", "meson", "phpunit", "rspec", "minitest", "dotnet"),
-    *(
-        "django",
-        "nose2",
-        "jasmine",
-        "uvu",
-        "bun",
-        "deno",
-        "nextest",
-        "sbt",
-        "pest",
-        "catch2",
-        "exunit",
-    ),
-    "swift",
+    *("django", "nose2", "jasmine", "bun", "deno", "nextest", "sbt", "pest", "catch2", "exunit"),
+    *("swift", "uvu"),
 )
 """Runners that may give no results per test, such as an older version's: the whole is one test."""
 _NAMED_BY_FILE = (

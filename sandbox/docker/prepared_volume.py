@@ -30,13 +30,18 @@ def mounted(volume: str, place: str, *, read_only: bool = True, copy: bool = Fal
     return Mount(place, volume, read_only=read_only, no_copy=not copy)
 
 
+def is_in_use(client: docker.DockerClient, name: str) -> bool:
+    """Whether a container, running or not, has a volume. Blocks."""
+    return bool(client.containers.list(all=True, filters={"volume": name}))
+
+
 def remove_volume(client: docker.DockerClient, name: str, image: str) -> bool:
     """Remove a volume; False: a container has it. Raises docker-py's errors. Blocks.
 
     It is emptied first, by a container of `image`: while the engine deletes the files of one
     volume, all calls for others wait, which on a busy disk took over a minute.
     """
-    if client.containers.list(all=True, filters={"volume": name}):
+    if is_in_use(client, name):
         return False
     volume = client.volumes.get(name)
     labels = volume.attrs.get("Labels") or {}
@@ -73,12 +78,16 @@ def volume_of(client: docker.DockerClient, image: str) -> str:
     if not name or labels.get(PREPARED_LABEL) != recipe:
         return ""
     try:
-        volume = client.volumes.get(name)
+        labels = client.volumes.get(name).attrs.get("Labels") or {}
     except NotFound:
+        labels = {}
+    # One without a label of ours is empty: the engine makes it when a container asks for a volume
+    # that has just been removed.
+    if PREPARED_LABEL not in labels:
         raise ImageMissing(
             f"The volume {name} with the packages of {image} is gone. The next set-up of the "
             "environment makes both again."
-        ) from None
-    if (volume.attrs.get("Labels") or {}).get(PREPARED_LABEL) != recipe:
+        )
+    if labels[PREPARED_LABEL] != recipe:
         raise SandboxError(f"The volume {name} is not that of {image}")
     return name

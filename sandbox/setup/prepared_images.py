@@ -22,6 +22,7 @@ from sandbox.docker.prepared_volume import (
     REPOSITORY,
     VOLUME_BYTES_LABEL,
     VOLUME_LABEL,
+    is_in_use,
     remove_volume,
     volume_of,
 )
@@ -103,12 +104,14 @@ async def prune(
     """Remove images unused for longer than `most_days`, then the longest unused above the size.
 
     An image that a container uses stays, and so does its volume. Returns the removed ones. Volumes
-    that an interrupted set-up left are removed too.
+    that an interrupted set-up left are removed too, and images that gave their name to another when
+    two workers made the same.
     """
     now = now or datetime.datetime.now(datetime.UTC)
     images = await list_images(engine, installation)
     gone = surplus(images, most_bytes=most_bytes, most_days=most_days, now=now)
     removed = await engine.call(lambda client: [image for image in gone if _remove(client, image)])
+    await engine.call(lambda client: _remove_nameless(client, installation, now))
     await engine.call(lambda client: _remove_volumes(client, installation, now))
     return removed
 
@@ -167,7 +170,7 @@ def _read(client: docker.DockerClient, image: Any) -> PreparedImage:
         size_bytes=int(history[0]["Size"] if history else image.attrs["Size"])
         + int(labels.get(VOLUME_BYTES_LABEL, 0)),
         volume=labels.get(VOLUME_LABEL, ""),
-        last_used=datetime.datetime.fromisoformat(_FRACTION.sub(r".\1", used)),
+        last_used=_time(used),
     )
 
 
@@ -175,17 +178,42 @@ _JUST_MADE = datetime.timedelta(minutes=10)
 """A set-up makes its volume before the container that uses it, and its image after."""
 
 
+def _remove_nameless(
+    client: docker.DockerClient, installation: str, now: datetime.datetime
+) -> None:
+    """Remove an installation's images without a name that no container and no image uses."""
+    label = f"{INSTALLATION_LABEL}={installation}"
+    for image in client.images.list(filters={"label": [PREPARED_LABEL, label], "dangling": True}):
+        is_own = image.labels.get(INSTALLATION_LABEL) == installation
+        if is_own and not image.tags and _time(image.attrs["Created"]) < now - _JUST_MADE:
+            try:
+                client.images.remove(str(image.id))
+            except ImageNotFound:
+                pass
+            except APIError as error:
+                if error.status_code != 409:
+                    raise
+
+
 def _remove_volumes(client: docker.DockerClient, installation: str, now: datetime.datetime) -> None:
     """Remove an installation's volumes but those that an image names, and those in use."""
     label = f"{INSTALLATION_LABEL}={installation}"
     for volume in client.volumes.list(filters={"label": [PREPARED_LABEL, label]}):
-        made = datetime.datetime.fromisoformat(_FRACTION.sub(r".\1", volume.attrs["CreatedAt"]))
+        made = _time(volume.attrs["CreatedAt"])
         labels = volume.attrs.get("Labels") or {}
         # An engine takes "label=" for any value of the label.
         is_own = labels.get(INSTALLATION_LABEL) == installation
-        # The time is only that of the last change of its folder: whose it is is asked last.
-        if is_own and made < now - _JUST_MADE and not _is_named(client, volume.name, labels):
+        # The time is only that of the last change of its folder: whose it is is asked last, after
+        # its use, as a set-up has made the image by the time that it lets go of the volume.
+        if not is_own or made >= now - _JUST_MADE or is_in_use(client, volume.name):
+            continue
+        if not _is_named(client, volume.name, labels):
             _remove_volume(client, volume.name)
+
+
+def _time(text: str) -> datetime.datetime:
+    """A time as engines write it, with up to nine digits behind the second."""
+    return datetime.datetime.fromisoformat(_FRACTION.sub(r".\1", text))
 
 
 def _is_named(client: docker.DockerClient, volume: str, labels: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import docker
 import pytest
 import yaml
 
@@ -288,6 +289,47 @@ async def test_an_image_whose_volume_is_gone_is_made_again(workshop: Workshop) -
     assert [image.tags for image in found] == [[again.image]], "the first one is not left behind"
     assert await workshop.run(again.image, files, "cat /opt/patchwright/one") == (0, "here\n")
     assert lost not in await workshop.volumes()
+
+
+async def test_a_volume_that_the_engine_made_itself_is_no_environment(workshop: Workshop) -> None:
+    """It does when a container asks for one that is removed just then."""
+    offline, files = SetupPolicy(network=False), {"a": "b"}
+    environment = Environment("x", steps=(Step("echo here >/opt/patchwright/one"),))
+    await workshop.prepare(files, environment, rules=offline)
+    [lost] = await workshop.volumes()
+
+    def replace_by_empty(client: docker.DockerClient) -> None:
+        client.volumes.get(lost).remove()
+        client.volumes.create(lost)
+
+    await workshop.engine.call(replace_by_empty)
+    try:
+        again = await workshop.prepare(files, environment, rules=offline)
+        assert not again.cached
+        shown = await workshop.run(again.image, files, "cat /opt/patchwright/one")
+        assert shown == (0, "here\n")
+    finally:
+        await workshop.engine.call(lambda client: client.volumes.get(lost).remove())
+
+
+async def test_of_two_workers_that_make_the_same_one_image_stays(workshop: Workshop) -> None:
+    offline, files = SetupPolicy(network=False), {"a": "b"}
+    environment = Environment("x", steps=(Step("sleep 1; echo here >/opt/patchwright/one"),))
+    made = await asyncio.gather(
+        *(workshop.prepare(files, environment, rules=offline) for _ in range(2))
+    )
+    assert [one.cached for one in made] == [False, False] and made[0].image == made[1].image
+    assert len(await workshop.volumes()) == 2
+    # The engine has removed the containers that made them.
+    await workshop.engine.sweep((), installation=workshop.name)
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    await prune(workshop.engine, workshop.name, most_bytes=2**40, most_days=1, now=later)
+    label = f"{INSTALLATION_LABEL}={workshop.name}"
+    left = await workshop.engine.call(lambda c: c.images.list(filters={"label": label}))
+    assert [image.tags for image in left] == [[made[0].image]]
+    assert len(await workshop.volumes()) == 1
+    shown = await workshop.run(made[0].image, files, "cat /opt/patchwright/one")
+    assert shown == (0, "here\n")
 
 
 async def test_volumes_of_interrupted_set_ups_are_pruned_later(workshop: Workshop) -> None:
