@@ -74,8 +74,6 @@ def run_capacity(
     plot: Annotated[Path | None, typer.Option(help="Write a plot to this SVG file.")] = None,
 ) -> None:
     """Compute how many GPU servers the runs need; formulas and sources: docs/capacity.md."""
-    from rich.console import Console
-
     from app.operations.capacity.journals import TooLittle
     from app.operations.capacity.serving import NoRecipe
     from app.operations.capacity.text_report import (
@@ -86,9 +84,10 @@ def run_capacity(
         write_plot,
     )
     from app.operations.capacity.workload import ASSUMED_TOOL_TIMES, Workload
+    from app.sanitize.terminal import SafeConsole
     from app.settings.loading import load
 
-    out = Console()
+    out = SafeConsole()
     work = Workload(
         runs_per_day=runs_per_day,
         peak=peak,

@@ -16,7 +16,7 @@ from app.storage.alerts import Alerts, EditLimits, Occurrence
 from app.storage.inbox import Inbox
 from app.storage.kept_comments import KeptComments
 from app.storage.store import SqlStore
-from app.storage.tables import asks, deliveries, handled, runs, usage
+from app.storage.tables import asks, deliveries, handled, notices, runs, usage
 from app.storage.tables import controls as control_rows
 from tests.support.github.payloads import comment
 from tests.support.runs.stored import start, store, trigger, url
@@ -61,7 +61,8 @@ def test_what_is_over_for_long_goes_and_what_is_open_stays(
     comments = KeptComments(store.database)
     comments.confirm(CommentPlace(1, 1, "<!-- patchwright:status -->"), 7)
     assert pruning.prune(settings, store.database, now() + timedelta(days=29)) == 1, "a day's usage"
-    assert pruning.prune(settings, store.database, now() + timedelta(days=31)) == 11
+    assert pruning.prune(settings, store.database, now() + timedelta(days=31)) == 11 + 7
+    assert kept(store, notices.c.id) == [], "a notice of each begin and each end"
     assert kept(store, runs.c.id) == sorted([merged, without, waits_for_review, live])
     assert kept(store, handled.c.run_id) == [waits_for_review]
     assert kept(store, control_rows.c.run_id) == sorted([waits_for_review, live])
@@ -119,6 +120,6 @@ def test_many_rows_go_in_small_transactions(
 
     sa.event.listen(store.database, "after_cursor_execute", count)
     later = now() + timedelta(days=31)
-    assert pruning.prune(settings, store.database, later) == sum(deleted) == 8 + 16 + 8 + 8
+    assert pruning.prune(settings, store.database, later) == sum(deleted) == 8 + 16 + 8 + 8 + 16
     assert max(deleted) == 3
     assert pruning.prune(settings, store.database, later) == 0
