@@ -130,18 +130,24 @@ function patchedBind(self, ...values) {
   };
 }
 
-// Only in processes that load uvu.
-Object.defineProperty(globalThis, "UVU_QUEUE", {
-  configurable: true,
-  get: () => undefined,
-  set: (queue) => {
-    Object.defineProperty(globalThis, "UVU_QUEUE", {
-      configurable: true, enumerable: true, writable: true, value: queue,
-    });
-    Function.prototype.bind = patchedBind;
-    write({ started: true });
-    process.on("exit", () => {
-      if (finished === queued) write({ ended: 0 });
-    });
-  },
-});
+function begin() {
+  Function.prototype.bind = patchedBind;
+  write({ started: true });
+  process.on("exit", () => {
+    if (finished === queued) write({ ended: 0 });
+  });
+}
+
+// Only in processes that run uvu: by its own program, or by what it keeps its queue in since 0.5.
+if (process.argv.some((word) => /[\\/]\.bin[\\/]uvu$|[\\/]uvu[\\/]bin\.js$/.test(word))) begin();
+else {
+  Object.defineProperty(globalThis, "UVU_QUEUE", {
+    configurable: true,
+    get: () => undefined,
+    set: (queue) => {
+      const property = { configurable: true, enumerable: true, writable: true, value: queue };
+      Object.defineProperty(globalThis, "UVU_QUEUE", property);
+      begin();
+    },
+  });
+}

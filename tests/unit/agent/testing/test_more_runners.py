@@ -370,6 +370,7 @@ ALL_OF_UVU = {
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+@pytest.mark.parametrize("program", [(), ("/w/node_modules/.bin/uvu",)])
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
@@ -381,18 +382,21 @@ ALL_OF_UVU = {
     ],
 )  # fmt: skip
 def test_tests_of_uvu_are_watched_and_chosen(
-    tmp_path: Path, chosen: list[str], expected: dict[str, str]
+    tmp_path: Path, chosen: list[str], expected: dict[str, str], program: tuple[str, ...]
 ) -> None:
     reporter = Path(suite.__file__).with_name("reporters") / "uvu_report.cjs"
     report, file = tmp_path / "report", tmp_path / "tests" / "a.js"
     file.parent.mkdir()
-    file.write_text(SUITES_AS_UVU_QUEUES_THEM)
+    shared = "globalThis.UVU_QUEUE = globalThis.UVU_QUEUE || [];"
+    # Before 0.5 its queue is its own.
+    queue = "const UVU_QUEUE = [];" if program else shared
+    file.write_text(SUITES_AS_UVU_QUEUES_THEM.replace(shared, queue))
     variables = {
         "PATH": "/usr/bin:/usr/local/bin:/bin",
         "PATCHWRIGHT_TEST_REPORT": str(report),
         "PATCHWRIGHT_CHOSEN_TESTS": json.dumps(chosen),
     }
-    call = ["node", "--require", str(reporter), str(file)]
+    call = ["node", "--require", str(reporter), str(file), *program]
     subprocess.run(call, env=variables, check=True)
     results, complete = parse_pytest(report.read_bytes())
     found = {name.removeprefix(f"{tmp_path}/tests/"): o for name, o in outcomes(results).items()}
