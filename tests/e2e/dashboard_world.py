@@ -265,7 +265,7 @@ def watched(context: BrowserContext) -> tuple[Page, list[str]]:
     page = context.new_page()
     page.set_default_timeout(60_000)
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
+    page.on("console", lambda m: complaints.append(f"{m.text} ({m.location.get('url', '')})"))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
     return page, complaints

@@ -165,6 +165,7 @@ def test_what_is_switched_off_stays_silent(
         assert [r.outcome for r in story.store.list_runs().runs] == ["stopped"]
 
 
+@pytest.mark.long
 def test_the_repositorys_own_label(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:

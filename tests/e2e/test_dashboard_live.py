@@ -25,6 +25,7 @@ from tests.e2e.dashboard_world import (
     SIZES,
     hostile_events,
     keep_hostile_question,
+    keep_images,
     of_operator,
     run_id,
     store,
@@ -83,6 +84,7 @@ def test_a_question_comes_up_live_and_is_answered(
     lease = store.claim(run_id, "w")
     lease.set_running(run_id)
     lease.append(run_id, hostile_events())
+    keep_images(lease, run_id)
     context = of_operator(browser)
     page, complaints = watched(context)
     page.goto(f"{url}/runs/{run_id}")
@@ -195,6 +197,7 @@ def test_a_long_run_opens_like_a_short_one(
         for start in range(0, len(turns), 250):
             store.append(started, [small(event) for event in turns[start : start + 250]])
         store.append(started, [RunPhase(phase="publishing", attempt=0)])
+        keep_images(store, started)
         lengths[wanted] = started
     figures = {wanted: opened(browser, f"{url}/runs/{run}") for wanted, run in lengths.items()}
     with capsys.disabled():

@@ -49,6 +49,7 @@ def test_a_deleted_issue_ends_the_run(story: Story, github_world: GithubWorld) -
     assert "deleted, turned into a discussion" in end.diagnosis
 
 
+@pytest.mark.long
 def test_ends_that_could_not_be_said_are_said_when_the_issue_has_its_next_run(
     story: Story, github_world: GithubWorld
 ) -> None:

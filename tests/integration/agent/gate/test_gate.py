@@ -160,6 +160,7 @@ async def test_a_command_cannot_change_the_shell_that_it_is_run_from(
         assert (await run_suite(sandbox, "false")).exit_code == 1, command
 
 
+@pytest.mark.long
 async def test_failures_and_flaky_tests_of_the_base_are_not_blamed(judged: Judged) -> None:
     repository = {
         **case.REPOSITORY,

@@ -63,6 +63,7 @@ def status(run_id: str) -> str:
     return "".join(str(found.status) for found in DBOS.list_workflows(workflow_ids=[run_id]))
 
 
+@pytest.mark.long
 def test_an_active_run_is_not_started_again_from_a_stale_list(tmp_path: Path) -> None:
     world = RunWorld(tmp_path, repository_concurrency=2)
     world.hold(6)

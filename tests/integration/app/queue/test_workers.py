@@ -264,6 +264,7 @@ def accept(store: SqlStore, delivery: str, repository: str, number: int, by: str
     return store.accept(delivery, "issues", asked, model="seeded").run_id
 
 
+@pytest.mark.long
 def test_nothing_is_swept_while_all_live(url: str, tmp_path: Path) -> None:
     world = world_of(tmp_path, url)
     with worker(tmp_path, "a", url, 30), worker(tmp_path, "b", url, 30):

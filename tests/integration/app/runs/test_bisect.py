@@ -197,6 +197,7 @@ def test_each_tried_commit_is_progress() -> None:
     assert progress(journal[:1]) < progress(journal)
 
 
+@pytest.mark.long
 def test_a_repository_that_wants_no_history_has_none(tmp_path: Path) -> None:
     remote(tmp_path / "remote.git")
     world = World(tmp_path, history=False)

@@ -112,6 +112,7 @@ async def test_taking_the_fix_back_is_not_proven(case: Case) -> None:
     assert judged.verdict != "proven"
 
 
+@pytest.mark.long
 async def test_another_failure_is_proven_by_its_own_reproduction_as_well(case: Case) -> None:
     prices = FIXED["shop/prices.py"].replace(
         "    return amount - amount * discount / 100\n", CLAMPED

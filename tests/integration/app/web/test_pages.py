@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
@@ -107,7 +108,13 @@ def sample(annotation: object) -> object:
     """Some value of a field's type."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)[0]
-    known = {str: "text", bool: True, int: 1, float: 1.5}
+    known = {
+        str: "text",
+        bool: True,
+        int: 1,
+        float: 1.5,
+        datetime: datetime(2026, 1, 2, tzinfo=UTC),
+    }
     return known[annotation] if annotation in known else (get_origin(annotation) or dict)()
 
 

@@ -114,8 +114,8 @@ async def test_a_less_hardened_engine_is_reported(
 ) -> None:
     """A container of the careless kind: each of these attacks must be seen to succeed in it."""
 
-    def careless(spec: SandboxSpec) -> dict[str, Any]:
-        options = container_options(spec)
+    def careless(spec: SandboxSpec, volume: str = "") -> dict[str, Any]:
+        options = container_options(spec, volume)
         for hardening in ("cap_drop", "security_opt", "ulimits"):
             del options[hardening]
         options |= {"security_opt": ["seccomp=unconfined"], "cap_add": ["SYS_ADMIN", "BPF"]}

@@ -63,6 +63,7 @@ async def measured(test: str, more: Mapping[str, str] | None = None) -> Strength
     return found
 
 
+@pytest.mark.long
 async def test_more_cases_tell_more_variants_apart() -> None:
     weak, strong = await measured(WEAK), await measured(STRONG)
     assert weak.tried == strong.tried >= 5
