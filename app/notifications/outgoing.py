@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 
 import sqlalchemy as sa
 
 from agent.journal.events import now
+from app.background import repeated
 from app.notifications import config
 from app.notifications.config import Channel
 from app.notifications.messages import message_of
@@ -24,27 +24,10 @@ EVERY_S = 5.0
 _log = logs.get(__name__)
 
 
-@contextmanager
-def notifications_running(settings: Settings, database: sa.Engine) -> Iterator[None]:
+def notifications_running(settings: Settings, database: sa.Engine) -> AbstractContextManager[None]:
     """Send what is due, in the background, until the end of the block."""
-    stop = threading.Event()
-
-    async def send_periodically() -> None:
-        while not await asyncio.to_thread(stop.wait, EVERY_S):
-            try:
-                await send_due(settings, database)
-            except Exception:  # noqa: BLE001  the database is away: it is tried again
-                _log.warning("notifications could not be sent", exc_info=True)
-
-    thread = threading.Thread(
-        target=lambda: asyncio.run(send_periodically()), name="notifications", daemon=True
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(EVERY_S)
+    act = partial(send_due, settings, database)
+    return repeated("notifications", EVERY_S, act, "notifications could not be sent")
 
 
 async def send_due(settings: Settings, database: sa.Engine) -> int:
@@ -57,9 +40,15 @@ async def send_due(settings: Settings, database: sa.Engine) -> int:
         return 0
     await asyncio.to_thread(known.share_out, file.channels_of)
     due = await asyncio.to_thread(known.take_due)
+    by_channel: dict[str, list[Sending]] = {}
+    for sending in due:
+        by_channel.setdefault(sending.channel, []).append(sending)
+
+    async def in_order(name: str, sendings: list[Sending]) -> int:
+        return sum([await _try(settings, known, file.named(name), each) for each in sendings])
+
     # A slow receiver must not hold up the others.
-    sent = await asyncio.gather(*(_try(settings, known, file.named(s.channel), s) for s in due))
-    return sum(sent)
+    return sum(await asyncio.gather(*(in_order(*each) for each in by_channel.items())))
 
 
 async def _try(settings: Settings, known: Notices, channel: Channel | None, due: Sending) -> bool:

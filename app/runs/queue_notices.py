@@ -7,16 +7,15 @@ while the run begins.
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 
 from agent.journal.events import now
 from agent.journal.state import AttemptState
 from app.admission.limits import QueuedRun, queue_place
 from app.admission.rows import hold_start, read_queued_runs, release_start, unannounced_waiting_runs
+from app.background import repeated
 from app.github.errors import ForgeError
 from app.publishing import publish
 from app.publishing.facts import facts_of, preferences_of
@@ -31,28 +30,11 @@ EVERY_S = 15.0
 _log = logs.get(__name__)
 
 
-@contextmanager
-def queue_notices_running(services: Services) -> Iterator[None]:
+def queue_notices_running(services: Services) -> AbstractContextManager[None]:
     """Update the status of waiting runs in the background until the end of the block."""
-    stop = threading.Event()
-
-    async def notify_periodically() -> None:
-        announced: dict[str, int] = {}
-        while not await asyncio.to_thread(stop.wait, EVERY_S):
-            try:
-                await update_waiting_comments(services, announced)
-            except Exception:  # noqa: BLE001  a courtesy: the next look may do better
-                _log.warning("waiting runs could not be announced", exc_info=True)
-
-    thread = threading.Thread(
-        target=lambda: asyncio.run(notify_periodically()), name="queue notices", daemon=True
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(EVERY_S)
+    announced: dict[str, int] = {}
+    act = partial(update_waiting_comments, services, announced)
+    return repeated("queue notices", EVERY_S, act, "waiting runs could not be announced")
 
 
 async def update_waiting_comments(services: Services, announced: dict[str, int]) -> None:
