@@ -115,8 +115,14 @@ class Api:
             body = json.loads(raw)
         except ValueError:
             return GithubError(400, "Problems parsing JSON").answer()
+        if not isinstance(body, dict):
+            return GithubError(400, "Body should be a JSON object").answer()
+        query, variables = body.get("query") or "", body.get("variables") or {}
+        if errors := self._validator.graphql(query, variables, actor.by_app):
+            return Answer(200, {"errors": errors})
         name, result = graphql.run(self._world, self._hooks, actor, body)
         if "errors" not in result:
+            result = {"data": self._validator.graphql_answer(query, variables, result["data"])}
             login, when = (actor.user or self._world.app.bot).login, stamp(self._world.now())
             sent: Json = {"sent": body.get("variables")}
             act = Act(when, login, actor.by_app, f"graphql/{name}", GRAPHQL, sent)

@@ -24,37 +24,39 @@ def run(world: World, hooks: Hooks, actor: Actor, body: Json) -> tuple[str, Json
     match = _MUTATION.search(str(body.get("query", "")))
     name = match[1] if match else ""
     given = (body.get("variables") or {}).get("input") or {}
+    try:
+        return name, {"data": {name: _mutated(world, hooks, actor, name, given)}}
+    except Refused as refused:
+        told = {"type": refused.kind, "path": [name], "message": str(refused)}
+        return name, {"data": {name: None}, "errors": [told]}
+
+
+class Refused(Exception):
+    """A mutation is not done."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def _mutated(world: World, hooks: Hooks, actor: Actor, name: str, given: Json) -> Json:
     if name == "createCommitOnBranch":
-        return name, _commit_on_branch(world, hooks, actor, given)
+        return _commit_on_branch(world, hooks, actor, given)
     if name not in DRAFTS:
-        return name, _error("UNPROCESSABLE", f"the stand-in has no mutation {name!r}")
+        raise Refused("UNPROCESSABLE", f"the stand-in has no mutation {name!r}")
     found = _pull(world, str(given.get("pullRequestId", "")))
     if found is None or not can_see(actor, found[0]):
         said = f"Could not resolve to a node with the global id of '{given.get('pullRequestId')}'"
-        return name, _error("NOT_FOUND", said)
+        raise Refused("NOT_FOUND", said)
     repo, item = found
     if not _may(actor, repo):
-        return name, _error("FORBIDDEN", "Resource not accessible by integration")
+        raise Refused("FORBIDDEN", "Resource not accessible by integration")
     call = Call(world, hooks, actor, {}, {}, {}, "", repo)
     set_draft(call, item, DRAFTS[name])
     pull = {"isDraft": DRAFTS[name], "number": item.number, "id": given["pullRequestId"]}
-    return name, {
-        "data": {name: {"clientMutationId": given.get("clientMutationId"), "pullRequest": pull}}
-    }
+    return {"clientMutationId": given.get("clientMutationId"), "pullRequest": pull}
 
 
-_FIELDS = {
-    "CreateCommitOnBranchInput": (
-        {"branch", "message", "expectedHeadOid"},
-        {"fileChanges", "clientMutationId"},
-    ),
-    "CommittableBranch": (set(), {"id", "repositoryNameWithOwner", "branchName"}),
-    "CommitMessage": ({"headline"}, {"body"}),
-    "FileChanges": (set(), {"additions", "deletions"}),
-    "FileAddition": ({"path", "contents"}, set()),
-    "FileDeletion": ({"path"}, set()),
-}
-"""The required and the other fields of GitHub's input objects; author and committer are none."""
 WEB_FLOW = ("GitHub", "noreply@github.com")
 """The committer of commits that GitHub makes."""
 
@@ -65,68 +67,41 @@ def _commit_on_branch(world: World, hooks: Hooks, actor: Actor, given: Json) -> 
     The words of errors are those that people report: a head that moved is `STALE_DATA`, and rules
     refuse as they refuse pushes.
     """
-    if wrong := _unlike_input(given):
-        return _error("INVALID", wrong)
     branch, message = given["branch"], given["message"]
     repo = world.repo(str(branch.get("repositoryNameWithOwner", "")))
     if repo is None or not can_see(actor, repo):
         said = f"Could not resolve to a Repository with the name '{branch}'."
-        return _error("NOT_FOUND", said)
+        raise Refused("NOT_FOUND", said)
     if not _may(actor, repo, "contents:write"):
-        return _error("FORBIDDEN", "Resource not accessible by integration")
+        raise Refused("FORBIDDEN", "Resource not accessible by integration")
     if repo.archived:
         said = "Repository was archived so is read-only."
-        return _error("UNPROCESSABLE", said)
+        raise Refused("UNPROCESSABLE", said)
     if not message.get("headline"):
-        return _error("UNPROCESSABLE", "Message headline can't be blank")
+        raise Refused("UNPROCESSABLE", "Message headline can't be blank")
     name = str(branch["branchName"]).removeprefix("refs/heads/")
     head = git.branch_tip(repo.git, name)
     if head is None:
         said = f"No branch named {name!r} exists on {repo.full_name}."
-        return _error("NOT_FOUND", said)
+        raise Refused("NOT_FOUND", said)
     expected = given["expectedHeadOid"]
     if head != expected:
         said = f'Expected branch to point to "{expected}" but it did not.  Pull and try again.'
-        return _error("STALE_DATA", said)
+        raise Refused("STALE_DATA", said)
     try:
         tree = _changed_tree(repo, head, given.get("fileChanges") or {})
     except (ValueError, git.GitRefused) as error:
-        return _error("UNPROCESSABLE", str(error))
+        raise Refused("UNPROCESSABLE", str(error)) from None
     words = message["headline"] + (f"\n\n{message['body']}" if message.get("body") else "")
     who = actor.user or world.app.bot
     made = git.signed_commit(
         repo.git, tree, head, words, (who.login, noreply(who)), WEB_FLOW, world.now()
     )
     if said := push_rules.against(repo.git, head, made, f"refs/heads/{name}"):
-        return _error("UNPROCESSABLE", "Repository rule violations found\n\n" + said)
+        raise Refused("UNPROCESSABLE", "Repository rule violations found\n\n" + said)
     git.set_ref(repo.git, f"refs/heads/{name}", made)
     refs_changed(world, hooks, repo, who, {f"refs/heads/{name}": (head, made)})
-    return {
-        "data": {
-            "createCommitOnBranch": {
-                "clientMutationId": given.get("clientMutationId"),
-                "commit": {"oid": made},
-            }
-        }
-    }
-
-
-def _unlike_input(given: Json) -> str:
-    """What of an input is not as GitHub's schema has it."""
-    changes = given.get("fileChanges") or {}
-    parts = [
-        ("CreateCommitOnBranchInput", given),
-        ("CommittableBranch", given.get("branch") or {}),
-        ("CommitMessage", given.get("message") or {}),
-        ("FileChanges", changes),
-        *(("FileAddition", one) for one in changes.get("additions") or []),
-        *(("FileDeletion", one) for one in changes.get("deletions") or []),
-    ]
-    for kind, part in parts:
-        required, others = _FIELDS[kind]
-        if set(part) - required - others or required - set(part):
-            return f"Variable $input of type {kind}! was provided invalid value"
-    return ""
+    return {"clientMutationId": given.get("clientMutationId"), "commit": {"oid": made}}
 
 
 def _changed_tree(repo: Repo, head: str, changes: Json) -> str:
@@ -163,7 +138,3 @@ def _pull(world: World, node: str) -> tuple[Repo, Issue] | None:
             if kind == "PullRequest" and item.pull and item.pull.id == number:
                 return repo, item
     return None
-
-
-def _error(kind: str, message: str) -> Json:
-    return {"data": None, "errors": [{"type": kind, "message": message}]}

@@ -1,6 +1,6 @@
-"""Fetches GitHub's own API description and webhook schemas into a cache outside the repository.
+"""Fetches GitHub's own API descriptions and webhook schemas into a cache outside the repository.
 
-Run ``python -m tests.doubles.github.description.fetch``. The three npm packages are pinned by
+Run ``python -m tests.doubles.github.description.fetch``. The four npm packages are pinned by
 version and by the integrity that npm publishes for it; only the files that are used are kept.
 """
 
@@ -37,6 +37,12 @@ PACKAGES = (
             ("package/ghes-31/index.json", "webhook-examples-ghes-31.json"),
             ("package/ghes-35/index.json", "webhook-examples-ghes-35.json"),
         ),
+    ),
+    Package(
+        "@octokit/graphql-schema",
+        "15.26.1",
+        "RFDC2MpRBd4AxSRvUeBIVeBU7ojN/SxDfALUd7iVYOSeEK3gZaqR2MGOysj4Zh2xj2RY5fQAUT+Oqq7hWTraMA==",
+        (("package/schema.graphql", "schema.graphql"),),
     ),
 )
 

@@ -21,6 +21,12 @@ class Validator(Protocol):
     def unpinned(self, method: str, path: str) -> None:
         """Note a call of the App that names no version of the API."""
 
+    def graphql(self, query: Any, variables: Json, by_app: bool) -> list[Json]:
+        """Check a GraphQL request; the errors that GitHub would answer with, none if it fits."""
+
+    def graphql_answer(self, query: str, variables: Json, data: Json) -> Json:
+        """Check an answer's data; returns what of it was selected."""
+
     def event(self, name: str, payload: Json) -> None:
         """Check a webhook's payload."""
 
@@ -44,6 +50,14 @@ class NoValidation:
     def unpinned(self, method: str, path: str) -> None:
         """GitHub would choose a version, today this one and tomorrow that."""
         self.violations.append(f"{method} {path}: no X-GitHub-Api-Version")
+
+    def graphql(self, query: Any, variables: Json, by_app: bool) -> list[Json]:
+        """Nothing is checked."""
+        return []
+
+    def graphql_answer(self, query: str, variables: Json, data: Json) -> Json:
+        """All of it."""
+        return data
 
     def event(self, name: str, payload: Json) -> None:
         """Nothing is checked."""

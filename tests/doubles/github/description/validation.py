@@ -12,6 +12,7 @@ from openapi_schema_validator import OAS30Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7, DRAFT202012
 
+from tests.doubles.github.description import graphql
 from tests.doubles.github.description.fetch import kept_file
 from tests.doubles.github.description.unvalidated import NoValidation
 from tests.doubles.github.description.versions import described
@@ -145,6 +146,19 @@ class OfficialValidation(NoValidation):
         content = _follow(description, declared).get("content", {})
         if "application/json" in content and not isinstance(answer.body, str):
             self._check(version, what, what, content["application/json"]["schema"], answer.body)
+
+    def graphql(self, query: Any, variables: Json, by_app: bool) -> list[Json]:
+        """Errors in GitHub's words; what the App asks wrongly is a violation, too."""
+        errors = graphql.errors_of(query, variables)
+        if by_app:
+            self.violations += [f"request POST /graphql: {error['message']}" for error in errors]
+        return errors
+
+    def graphql_answer(self, query: str, variables: Json, data: Json) -> Json:
+        """The fields that were selected, each of its type."""
+        found, problems = graphql.answered(query, variables, data)
+        self.violations += [f"answer to POST /graphql: {problem}" for problem in problems]
+        return found
 
     def event(self, name: str, payload: Json) -> None:
         """A webhook's payload by the schema of its event and action."""
