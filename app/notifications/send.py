@@ -162,25 +162,22 @@ def _asked_to_wait(answer: httpx.Response) -> timedelta | None:
 
 
 def _send_mail(channel: Channel, notice: Notice, message: Message) -> None:
-    mail, tls = email_of(channel, notice, message), _tls()
+    mail, tls, at = email_of(channel, notice, message), _tls(), (channel.server, channel.port)
     try:
-        addresses = socket.getaddrinfo(channel.server, channel.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise NotSent(f"{channel.name}: its server has no address.") from None
-    if not channel.internal and not all(is_public(str(each[4][0])) for each in addresses):
-        raise NotSent(
-            f"{channel.name}: its server is on this machine or a private network. Set "
-            "`internal = true` for the channel if that is meant.",
-            again=False,
-        )
-    try:
-        at = (channel.server, channel.port)
         connected = (
             smtplib.SMTP_SSL(*at, timeout=TIMEOUT_S, context=tls)
             if channel.security == "tls"
             else smtplib.SMTP(*at, timeout=TIMEOUT_S)
         )
         with connected as server:
+            # Whom it is connected to, not what its name says now; nothing has been told yet.
+            peer = "" if server.sock is None else str(server.sock.getpeername()[0])
+            if not channel.internal and not is_public(peer):
+                raise NotSent(
+                    f"{channel.name}: its server is on this machine or a private network. Set "
+                    "`internal = true` for the channel if that is meant.",
+                    again=False,
+                )
             if channel.security == "starttls":
                 server.starttls(context=tls)
             if channel.user:
@@ -191,6 +188,8 @@ def _send_mail(channel: Channel, notice: Notice, message: Message) -> None:
         raise NotSent(
             f"{channel.name} answered {error.smtp_code}.", again=error.smtp_code < 500
         ) from None
+    except UnicodeError:
+        raise NotSent(f"{channel.name}: its server has no address.") from None
     except smtplib.SMTPRecipientsRefused:
         raise NotSent(f"{channel.name} refuses the recipients.", again=False) from None
     except (OSError, smtplib.SMTPException) as error:

@@ -91,6 +91,10 @@ class Container:
             await asyncio.sleep(_POLL_S)
         return None
 
+    async def pause(self) -> None:
+        """Hold all of the container's processes where they are."""
+        await self._call(lambda: self._client.api.pause(self.id))
+
     async def kill(self) -> None:
         """End all of the container's processes. Raises `SandboxError` where it had ended."""
         await self._call(lambda: self._client.api.kill(self.id))

@@ -6,7 +6,7 @@ import asyncio
 import shlex
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sandbox.docker.container import Container
 from sandbox.docker.engine import DockerEngine
 from sandbox.egress.proxy import EgressProxy
 from sandbox.environment.records import Environment, Step
-from sandbox.errors import SandboxGone
+from sandbox.errors import SandboxError, SandboxGone
 from sandbox.setup.container import CA_FILE, SetupSpec, as_list, setup_environment
 from sandbox.setup.disk_use import (
     DiskLimits,
@@ -70,7 +70,7 @@ class Setup:
         self._deadline = time.monotonic() + policy.timeout_s
 
     async def run(self, tree: Path | None, progress: Progress) -> None:
-        """Unpack the tree, do the steps, and leave the container as it is to be kept."""
+        """Unpack the tree, do the steps, and leave the container, paused, as it is to be kept."""
         async with self._limit_disk_use():
             await self._begin(tree)
             for step in self._environment.steps:
@@ -160,6 +160,10 @@ class Setup:
         finally:
             task.cancel()
             await asyncio.wait({task})
+        if failed is None:
+            # What it left running would write on after it was measured. Not every runtime can.
+            with suppress(SandboxError):
+                await self._container.pause()
         if not self._excess:  # A command may write too much, and fail, between two looks.
             await self._look(start, is_last=failed is None)
             if self._excess:

@@ -183,6 +183,12 @@ async def test_mail(world: World) -> None:
         world.ended(run)
         await world.sends()
         assert world.states(f"{run}-1-proven") == {"post": "given up"}
+        mails.refuse = ""
+        world.channels(mail.replace("internal = true\n", ""))
+        other = world.queued("d2", issue_number=8)
+        assert await world.sends() == 0, "its server is on this machine"
+        assert world.states(f"{other}-1-queued") == {"post": "given up"}
+        assert len(mails.mails) == 1
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, 408])

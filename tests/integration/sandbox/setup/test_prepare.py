@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from sandbox.docker.engine import DockerEngine
+from sandbox.docker.prepared_volume import VOLUME_BYTES_LABEL, VOLUME_LABEL
 from sandbox.egress.rules import EgressRules, networks_of
 from sandbox.environment.choose import EnvironmentSettings, candidates, files_to_read
 from sandbox.environment.python import steps
@@ -26,6 +27,7 @@ from sandbox.errors import ImageMissing
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.setup.container import SetupSpec
+from sandbox.setup.disk_use import volume_bytes
 from sandbox.setup.docker_images import prepare_on_engine
 from sandbox.setup.prepared_images import list_images, prune
 from sandbox.setup.records import PreparedEnvironment, SetupFailed, SetupPolicy, proposal
@@ -265,6 +267,22 @@ async def test_packages_lie_in_a_volume_that_a_run_cannot_write_to(workshop: Wor
     assert await workshop.volumes() == set()
 
 
+async def test_what_a_set_up_leaves_running_writes_nothing_after_it_was_measured(
+    workshop: Workshop,
+) -> None:
+    forever = "while :; do head -c 65536 /dev/zero; done >>/opt/patchwright/grown"
+    begun = Step(f"setsid sh -c '{forever}' >/dev/null 2>&1 & sleep 0.2")
+    made = await workshop.prepare(
+        {"a": "b"}, Environment("settings", steps=(begun,)), rules=SetupPolicy(network=False)
+    )
+    image = await workshop.engine.call(lambda client: client.images.get(made.image))
+    volume = image.labels[VOLUME_LABEL]
+    now = await workshop.engine.call(
+        lambda client: volume_bytes(client, workshop.spec, BASE_IMAGE, volume)
+    )
+    assert now == int(image.labels[VOLUME_BYTES_LABEL]) > 65536
+
+
 async def test_a_failed_set_up_leaves_no_volume(workshop: Workshop) -> None:
     wished = Environment("settings", steps=(Step("exit 1"),), explicit=True)
     with pytest.raises(SetupFailed):
@@ -279,6 +297,7 @@ async def test_an_image_whose_volume_is_gone_is_made_again(workshop: Workshop) -
     environment = Environment("x", steps=(Step("echo here >/opt/patchwright/one"),))
     first = await workshop.prepare(files, environment, rules=offline)
     [lost] = await workshop.volumes()
+    await workshop.engine.close()  # which waits until the set-up's container is gone
     await workshop.engine.call(lambda client: client.volumes.get(lost).remove())
     with pytest.raises(ImageMissing, match=r"is gone"):
         await workshop.run(first.image, files, "true")
@@ -302,6 +321,7 @@ async def test_a_volume_that_the_engine_made_itself_is_no_environment(workshop: 
         client.volumes.get(lost).remove()
         client.volumes.create(lost)
 
+    await workshop.engine.close()  # which waits until the set-up's container is gone
     await workshop.engine.call(replace_by_empty)
     try:
         again = await workshop.prepare(files, environment, rules=offline)
