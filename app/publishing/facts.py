@@ -40,6 +40,8 @@ class ReportPreferences(Record):
     reporter_id: int = 0
     title_prefix: str = ""
     """What the titles of pull requests begin with."""
+    title_template: str = ""
+    """How they are made (`app.repo_config.title_template`); empty: as they are."""
     co_author_requester: bool = False
     """Whether who asked for the run is named as a co-author, too."""
     budget_calls: int = 0
@@ -65,6 +67,7 @@ def preferences_of(config: EffectiveConfig, thread: IssueThread) -> ReportPrefer
         reporter=thread.author if named else "",
         reporter_id=thread.author_id if named else 0,
         title_prefix=config.pull_request.title_prefix,
+        title_template=config.pull_request.title,
         co_author_requester=config.pull_request.co_author_requester,
         budget_calls=config.budget.calls,
         model=config.model,
@@ -110,6 +113,7 @@ def facts_of(
         requester=run.triggered_by,
         requester_id=run.trigger.sender_id,
         title_prefix=preferences.title_prefix,
+        title_template=preferences.title_template,
         co_author_requester=preferences.co_author_requester,
         remarks=preferences.remarks,
         gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
@@ -150,6 +154,8 @@ class RunFacts:
     """Who asked for the run; empty: nobody did."""
     title_prefix: str = ""
     """What the pull request's title begins with."""
+    title_template: str = ""
+    """How it is made; empty: as it is."""
     requester_id: int = 0
     co_author_requester: bool = False
     """Whether the requester is to be named in a Co-authored-by line."""

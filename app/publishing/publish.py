@@ -146,9 +146,8 @@ async def publish(
         with noting(note, "push", run):
             pushed = await _push(forge, mirror, run, state, policy, names, signing)
         note(pushed)
-        template = await asyncio.to_thread(
-            first_file, mirror.git_dir, run.base_commit, pull_template.PLACES
-        )
+        places = pull_template.places(preferences.template)
+        template = await asyncio.to_thread(first_file, mirror.git_dir, run.base_commit, places)
         filled = template.decode("utf-8", errors="replace") if template else ""
         with noting(note, "pull", run, pushed.branch, pushed.commit):
             pull = await _open_pull(forge, run, state, pushed.branch, filled, preferences)

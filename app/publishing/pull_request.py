@@ -19,6 +19,7 @@ from app.publishing.markers import run_marker
 from app.publishing.pull_template import Part, fill
 from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, PHRASES, render
 from app.repo_config.schema import Language
+from app.repo_config.title_template import fill_title
 from app.sanitize.markdown import (
     COMMENT_LIMIT,
     Markdown,
@@ -33,6 +34,9 @@ from app.sanitize.markdown import (
 CHECK_NAME = "Patchwright"
 CHECK_LIMIT = 65_000
 """GitHub takes 65535 characters of summary."""
+LONGEST_FIELD, LONGEST_TITLE = 90, 200
+"""Characters of a field in a title of the repository's making, and of such a title; GitHub takes
+256."""
 PARTS: tuple[Part, ...] = ("issue", "cause", "summary", "proof", "risk")
 
 
@@ -51,9 +55,14 @@ def pull_title(facts: RunFacts, state: AttemptState, *, ready: bool = True) -> s
     title = _summary(state)
     if facts.issue_title:
         title = facts.message.subject(facts.issue_title, facts.issue_number)
-    return title_text(
-        f"{facts.title_prefix}{title if ready else words.not_ready.format(title=title)}"
-    )
+    if not facts.title_template:
+        title = title if ready else words.not_ready.format(title=title)
+        return title_text(f"{facts.title_prefix}{title}")
+    fields = {"title": title, "issue_title": facts.issue_title, "summary": _summary(state)}
+    safe = {name: title_text(text, LONGEST_FIELD) for name, text in fields.items()}
+    title = fill_title(facts.title_template, safe | {"issue": str(facts.issue_number)})
+    title = title if ready else words.not_ready.format(title=title)
+    return shorten(" ".join(f"{facts.title_prefix}{title}".split()), LONGEST_TITLE)
 
 
 def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:

@@ -1,8 +1,9 @@
 """A repository's own pull request template, filled in with what the run knows.
 
 GitHub puts the template into its form only; who opens a pull request through its interface has to
-do it himself. Sections are recognised by their headings. What a section means that we have nothing
-for stays as the template has it, boxes unticked: a person ticks them.
+do it himself. A part stands where the template names it (`<!-- patchwright:proof -->`), else in the
+section whose heading is about it. What a section means that we have nothing for stays as the
+template has it, boxes unticked: a person ticks them.
 """
 
 from __future__ import annotations
@@ -33,10 +34,19 @@ _TOPICS: Mapping[Part, str] = {
 """Patterns of headings, the more specific topics first."""
 _HEADING = re.compile(r" {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
 _BOLD_HEADING = re.compile(r"\*\*([^*]{1,80}?):?\*\*:?\s*$")
+_NAMED = re.compile(r"<!--\s*patchwright:([a-z]+)\s*-->", re.IGNORECASE)
+_MARK = "\ue000"
+"""Around a named place while the template is read: a character of private use."""
+_PLACE = re.compile(f"{_MARK}([a-z]+){_MARK}")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 LIMIT = 10_000
 """Characters of a template that are used."""
+
+
+def places(named: str) -> tuple[str, ...]:
+    """Paths at which the template may be, the best first. `named`: by the settings, if any."""
+    return (named, *PLACES) if named else PLACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +67,43 @@ class _TemplateSection:
 
 
 def fill(template: str, parts: Mapping[Part, Markdown]) -> FilledTemplate | None:
-    """The template filled in; None when there is no heading in it that we understand."""
-    placed: set[Part] = set()
+    """The template filled in; None when it has neither a place nor a heading that we understand."""
+    text, named = _mark_places(template[:LIMIT].replace("\r\n", "\n"), parts)
+    placed = set(named)
     out = []
-    for section in _sections(_COMMENT.sub("", template[:LIMIT].replace("\r\n", "\n"))):
-        part = _part_of(section.title, placed, parts)
+    for section in _sections(_COMMENT.sub("", text)):
         body = without_links(section.body.strip("\n"))
+        part = None if _PLACE.search(body) else _part_of(section.title, placed, parts)
         if part is not None:
             placed.add(part)
             # Boxes are questions to a person: they stay below our answer.
             checkboxes = "\n".join(line for line in body.split("\n") if _is_box(line))
             body = parts[part].strip("\n") + (f"\n\n{checkboxes}" if checkboxes else "")
+        else:
+            body = _PLACE.sub(lambda place: f"\n\n{_named(place[1], named)}\n\n", body).strip("\n")
         out.append(f"{without_links(section.heading)}\n\n{body}".strip("\n"))
     if not placed:
         return None
     text = re.sub(r"\n{3,}", "\n\n", "\n\n".join(piece for piece in out if piece))
     return FilledTemplate(Markdown(text), frozenset(placed))
+
+
+def _mark_places(template: str, parts: Mapping[Part, Markdown]) -> tuple[str, dict[Part, Markdown]]:
+    """The template with its named places marked, and the parts that stand there, each once."""
+    named: dict[Part, Markdown] = {}
+
+    def mark(found: re.Match[str]) -> str:
+        part = next((part for part in parts if part == found[1].lower()), None)
+        if part is None or part in named:
+            return ""
+        named[part] = parts[part]
+        return f"{_MARK}{part}{_MARK}"
+
+    return _NAMED.sub(mark, template.replace(_MARK, "")), named
+
+
+def _named(name: str, named: Mapping[Part, Markdown]) -> str:
+    return next(text.strip("\n") for part, text in named.items() if part == name)
 
 
 def _part_of(title: str, placed: set[Part], parts: Mapping[Part, Markdown]) -> Part | None:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from app.github.records import TriageUp
+from app.repo_config.title_template import check_title
 
 PATH = ".github/patchwright.yml"
 """Path of the file, in a repository and in the organisation's `.github` repository."""
@@ -30,6 +31,9 @@ ORGANISATION_REPOSITORY = ".github"
 
 Language = Literal["en", "de"]
 """Languages that reports are written in."""
+
+_FILE = r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$"
+"""A file's path in the repository, or nothing."""
 
 
 def _one_line(value: str) -> str:
@@ -140,10 +144,15 @@ class Network(_Section):
 class PullRequests(_Section):
     """How pull requests are made."""
 
-    @field_validator("title_prefix")
+    @field_validator("title_prefix", "title")
     @classmethod
-    def _check_title_prefix(cls, value: str) -> str:
+    def _check_title_lines(cls, value: str) -> str:
         return _one_line(value)
+
+    @field_validator("title")
+    @classmethod
+    def _check_title(cls, value: str) -> str:
+        return check_title(value)
 
     draft_only: bool = Field(False, description="Open every pull request as a draft.")
     without_drafts: Literal["comment", "pull_request"] = Field(
@@ -164,6 +173,20 @@ class PullRequests(_Section):
         max_length=40,
         description="What the titles of pull requests begin with, such as `[bot] `; commits do "
         "not.",
+    )
+    title: str = Field(
+        "",
+        max_length=120,
+        description="How their titles are made, after the prefix: text with `{title}` (what it "
+        "would be otherwise), `{issue}` (the issue's number), `{issue_title}` and `{summary}` "
+        "(what the patch does); empty: `{title}`.",
+    )
+    template: str = Field(
+        "",
+        max_length=300,
+        pattern=_FILE,
+        description="Path of the template for their descriptions, such as "
+        "`.github/PULL_REQUEST_TEMPLATE/fix.md`; empty: where GitHub looks for the only one.",
     )
     most_open: int = Field(
         0,
@@ -308,7 +331,7 @@ class RepoConfig(_Section):
     dockerfile: str = Field(
         "",
         max_length=300,
-        pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$",
+        pattern=_FILE,
         description="Path of a Dockerfile in the repository for the sandbox's environment; "
         "`setup` runs after it.",
     )

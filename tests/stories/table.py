@@ -568,12 +568,12 @@ async def lists_are_stale(world: StoryWorld) -> None:
 # Manners
 
 
-@story(title_prefix="[bot] ")
+@story(title_prefix="[bot] ", title="#{issue}: {title}")
 async def titles_begin_as_the_repository_wants(world: StoryWorld) -> None:
     issue = world.labelled()
     await world.work()
     published(world, issue)
-    assert world.pull()["title"] == "[bot] Fix: Total is wrong"
+    assert world.pull()["title"] == f"[bot] #{issue}: Fix: Total is wrong"
     assert world.commits()[0]["commit"]["message"].startswith("Fix: Total is wrong\n")
 
 

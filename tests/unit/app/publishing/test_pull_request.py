@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -12,8 +13,15 @@ from agent.journal.events import GateJudged, HunkEvidence
 from app.git.files import first_file
 from app.publishing.code_owners import MOST_REVIEWERS, Owners, owners_of
 from app.publishing.comments import settings_comment, status_comment
-from app.publishing.pull_request import check_annotations, check_report, commit_message, pull_body
-from app.publishing.pull_template import Part, fill
+from app.publishing.pull_request import (
+    LONGEST_TITLE,
+    check_annotations,
+    check_report,
+    commit_message,
+    pull_body,
+    pull_title,
+)
+from app.publishing.pull_template import Part, fill, places
 from app.repo_config.parser import read_repo_config
 from app.sanitize.markdown import Markdown
 from tests.support.runs.proven import FACTS, PATCH, UNPROVEN, WHOLE
@@ -64,6 +72,80 @@ def test_sections_are_filled_and_the_rest_stays() -> None:
     assert "<!--" not in text
     assert "@acme/reviewers" not in text and "reviewers told me" in text
     assert "#12" not in text
+
+
+def test_parts_stand_where_a_template_names_them() -> None:
+    template = """Ours first.
+<!-- patchwright:cause -->
+## Testing
+By hand, and:
+<!-- PATCHWRIGHT:proof --> <!-- patchwright:proof --><!-- patchwright:nothing -->
+## Description
+"""
+    theirs = PARTS | {"summary": Markdown("\ue000cause\ue000 OUR SUMMARY")}
+    filled = fill(template, theirs)
+    assert filled is not None
+    assert filled.placed == {"cause", "proof", "summary"}
+    lines = [line for line in filled.text.split("\n") if line.strip()]
+    assert lines == [
+        "Ours first.",
+        "OUR CAUSE",
+        "## Testing",
+        "By hand, and:",
+        "OUR PROOF",
+        "## Description",
+        "\ue000cause\ue000 OUR SUMMARY",
+    ]
+
+
+def test_a_template_without_a_place_or_a_known_heading_is_none_of_ours() -> None:
+    assert fill("# Checklist\n\n- [ ] I agree\n<!-- patchwright:nothing -->", PARTS) is None
+
+
+def test_the_template_that_the_settings_name_comes_first(tmp_path: Path) -> None:
+    named = ".github/PULL_REQUEST_TEMPLATE/fix.md"
+    files = {named: "named", ".github/pull_request_template.md": "the only one"}
+    make_remote(remote := tmp_path / "remote.git", files)
+    assert first_file(remote, "main", places(named)) == b"named"
+    assert first_file(remote, "main", places("")) == b"the only one"
+    assert first_file(remote, "main", places("docs/gone.md")) == b"the only one"
+
+
+def test_titles_are_made_as_the_repository_wants() -> None:
+    def title(template: str, issue_title: str = "Sum {issue} is @octo wrong") -> str:
+        facts = replace(FACTS, title_template=template, title_prefix="[bot] ")
+        return pull_title(replace(facts, issue_title=issue_title, issue_number=7), WHOLE)
+
+    plain = title("")
+    assert title("{title}") == plain
+    assert title("#{issue}: {{fix}} {issue_title}") == (
+        "[bot] #7: {fix} Sum {issue} is @\u200bocto wrong"
+    )
+    assert title("{summary} ({issue})").endswith(" (7)")
+    assert len(title("{title} {issue_title} {summary}", "x" * 500)) <= LONGEST_TITLE
+    unready = replace(FACTS, title_template="{issue}: {title}", issue_number=7)
+    assert pull_title(unready, WHOLE, ready=False).startswith("Not ready: 7: ")
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{title} {author}", "there is no field {author}; the fields are {title}, {issue}"),
+        ("{0}", "there is no field {0}"),
+        ("{}", "there is no field {}"),
+        ("{title.__class__}", "there is no field {title.__class__}"),
+        ("{title!r}", "{title} takes no format"),
+        ("{title:>99999999}", "{title} takes no format"),
+        ("{title", "a brace has no partner"),
+        ("Fix", "every title would be the same"),
+        ("{title}\u0007", "one line"),
+    ],
+)
+def test_a_mistake_in_a_title_template_is_named(template: str, why: str) -> None:
+    text = f"pull_request:\n  title: {json.dumps(template)}\n"
+    [problem] = read_repo_config(text.encode()).problems
+    assert why in problem.reason
+    assert problem.line == 2
 
 
 def test_what_needs_each_hunk_is_a_list_that_narrow_screens_can_wrap() -> None:
