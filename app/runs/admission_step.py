@@ -59,23 +59,17 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     await run.best_effort(_correct_earlier_status(run, thread))
     if config.stop:
         return Refused("The repository's settings have mistakes; the other comment names them.")
-    if await _has_most_open(run, config):
-        most = config.pull_request.most_open
-        return Refused(
-            f"{most} pull requests of this App are open here, which is as many as the repository's "
-            "settings want (`pull_request.most_open`). Merge or close one, then ask again."
-        )
     return await _wait_for_admission(run, config)
 
 
-async def _has_most_open(run: ActiveRun, config: EffectiveConfig) -> bool:
-    """Whether another pull request would be more than the repository wants to have open."""
+async def _room_for_pulls(run: ActiveRun, config: EffectiveConfig) -> int | None:
+    """How many more pull requests the repository wants to have open; None: any number."""
     most = config.pull_request.most_open
     if not most or run.record.trigger.goal == "culprit":
-        return False
+        return None
     login = await run.forge.bot_login()
     pulls = await run.forge.open_pulls(_MOST_LOOKED_AT)
-    return sum(pull.author == login for pull in pulls) >= most
+    return most - sum(pull.author == login for pull in pulls)
 
 
 async def _correct_earlier_status(run: ActiveRun, thread: IssueThread) -> None:
@@ -138,11 +132,26 @@ async def _wait_while_held(run: ActiveRun) -> None:
 async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done | Denied | Refused:
     """Wait until the limits let the run start."""
     announced, until = "", time.monotonic() + LONGEST_WAIT_S
+    pause_s = min(1.0, run.services.status_interval_s)
     while True:
         run.check_lease()
         if run.store.stop_reason(run.record.id):
             return Denied("The run was stopped while it was waiting.")
-        match begin_if_admitted(run.store.database, run.record, config, now()):
+        room, bounds = await _room_for_pulls(run, config), config.bounds
+        if room is not None and room <= 0:
+            most = config.pull_request.most_open
+            return Refused(
+                f"{most} pull requests of this App are open here, which is as many as the "
+                "repository's settings want (`pull_request.most_open`). Merge or close one, then "
+                "ask again."
+            )
+        if room is not None:
+            # Each run that is at work may come to a pull request; GitHub is asked every time.
+            at_once = min(config.bounds.repository_at_once or room, room)
+            bounds = replace(config.bounds, repository_at_once=at_once)
+            pause_s = run.services.status_interval_s
+        limited = replace(config, bounds=bounds)
+        match begin_if_admitted(run.store.database, run.record, limited, now()):
             case Go():
                 return Done()
             case Refuse(reason):
@@ -153,4 +162,4 @@ async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done |
                     await run.update_status("queued", facts, AttemptState())
         if time.monotonic() > until:
             raise Requeued("others may use its slot in the meantime")
-        await asyncio.sleep(min(1.0, run.services.status_interval_s))
+        await asyncio.sleep(pause_s)

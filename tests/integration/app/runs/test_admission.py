@@ -13,8 +13,12 @@ import pytest
 from agent.journal.events import RunEnded
 from app.admission import rows
 from app.admission.rows import is_start_held
+from app.github.records import Pull
 from app.repo_config.effective import read_effective_config
 from app.runs import queue_notices
+from app.runs.active_run import ActiveRun
+from app.runs.admission_step import authorise
+from app.runs.results import Done, Refused
 from app.runs.services import Services
 from app.server.workflow_engine import running_engine
 from tests.support.runs.lifecycle import ended, held, start, until
@@ -169,3 +173,33 @@ def test_a_waiting_run_shows_its_place_in_the_queue(
     stranger = world.store.accept("d4", "issues", trigger(11), model="seeded").run_id
     asyncio.run(queue_notices.update_waiting_comments(services(world), told))
     assert status_of(world, stranger) == ""
+
+
+async def test_a_run_that_waited_for_another_is_refused_when_that_took_the_last_pull_request(
+    tmp_path: Path,
+) -> None:
+    world = RunWorld(tmp_path, concurrency=2, worker_concurrency=2, repository_concurrency=2)
+    file(world, "pull_request: {most_open: 1}\n")
+    at_work, waits = start(world), start(world, "d2", 8)
+    opened: list[Pull] = []
+
+    async def open_pulls(_most: int) -> tuple[Pull, ...]:
+        return tuple(opened)
+
+    world.forge.open_pulls = open_pulls  # type: ignore[method-assign]
+
+    def active(run_id: str) -> ActiveRun:
+        store = world.store.claim(run_id, "w")
+        store.set_running(run_id)
+        return ActiveRun(services(world), store, store.get_run(run_id), world.forge)
+
+    assert await authorise(active(at_work)) == Done()
+    second = asyncio.create_task(authorise(active(waits)))
+    async with asyncio.timeout(20):
+        while "place 1 in the queue" not in status_of(world, waits):
+            await asyncio.sleep(0.01)
+    opened.append(Pull(1, "u", True, False, False, "b", "s", "T", "B", author="patchwright[bot]"))
+    world.store.claim(at_work, "w").finish(at_work, RunEnded(attempt=0, outcome="proven"))
+    refused = await second
+    assert isinstance(refused, Refused)
+    assert "1 pull requests of this App are open here" in refused.reason
