@@ -1,13 +1,15 @@
 """What the loop itself costs: an instant model over HTTP, real Docker, the real journal.
 
-Prints for N = 100 and 300 tool calls: wall, CPU, memory, milliseconds per step for the first and
-last fifty, the share of each prompt that is the previous one, and bytes sent; beside the floors of
-the same run: the same commands in the same kind of shell, and a bare HTTP exchange of the same
-bytes. Then many runs at once in one process. With `--peer` mini-swe-agent, installed from the
-registry into that folder, does the same commands in the same call.
+Prints for N = 100 and 300 tool calls: wall, CPU, memory, milliseconds and processor time per step,
+each with its growth (the last fifty steps beside the first fifty), the share of each prompt that
+is the previous one, and bytes sent; beside the floors of the same run: the same commands in the
+same kind of shell, and a bare HTTP exchange of the same bytes, which grow too, since each prompt is
+longer than the last. Each figure is the median of the repetitions. Then many runs at once in one
+process. With `--peer` mini-swe-agent, installed from the registry into that folder, does the same
+commands in the same call.
 
-    python bench/loop_overhead.py [--steps 100 300] [--concurrent 10 50] [--concurrent-steps 100]
-                                  [--peer FOLDER]
+    python bench/loop_overhead.py [--steps 100 300] [--repeat 3] [--concurrent 10 50]
+                                  [--concurrent-steps 100] [--peer FOLDER]
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import asyncio
 import itertools
 import json
 import multiprocessing
+import re
 import resource
 import socket
 import statistics
@@ -26,13 +29,13 @@ import tarfile
 import tempfile
 import time
 import venv
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -97,33 +100,73 @@ def whole_answer(step: int) -> bytes:
     return json.dumps({**made, "choices": [choice], "usage": usage}).encode()
 
 
-async def model_app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """The instant model: counts results in the request, answers with the next command."""
-    if scope["type"] != "http":
-        return
-    parts = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            break
-    body = b"".join(parts)
-    step = body.count(b'"role":"tool"') + body.count(b'"role": "tool"')
-    streams = b'"stream":true' in body or b'"stream": true' in body
-    kind = b"text/event-stream" if streams else b"application/json"
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
-    await send(
-        {"type": "http.response.body", "body": answer(step) if streams else whole_answer(step)}
-    )
+class InstantModel(asyncio.BufferedProtocol):
+    """A server that does as little as can be done with a request, so that it is not what is
+    measured: takes the bytes in place, looks at the end of the last ones, answers with the next
+    command.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray(ROOM)
+        self._filled = 0
+        self._expected = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        # asyncio does this only for sockets that name their protocol; else each answer waits 40 ms.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        return memoryview(self._buffer)[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Answer once the request is whole."""
+        self._filled += nbytes
+        if not self._expected:
+            head_end = self._buffer.find(b"\r\n\r\n", 0, self._filled)
+            if head_end < 0:
+                return
+            head = bytes(self._buffer[:head_end]).lower()
+            length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
+            self._expected = head_end + 4 + int(length or 0)
+            if self._expected > len(self._buffer):
+                self._buffer = self._buffer.ljust(self._expected, b"\0")
+        if self._filled >= self._expected:
+            end = bytes(self._buffer[max(0, self._filled - TAIL) : self._filled])
+            self._filled = self._expected = 0
+            self._transport.write(response(end))
+
+
+ROOM = 2**20
+TAIL = 2**16
+"""The last result, of 20 KB at most, stands in so many last bytes of a request."""
+LAST_CALL = re.compile(rb'.*"tool_call_id": ?"[^"]*[:_](\d+)"', re.DOTALL)
+
+
+def response(end: bytes) -> bytes:
+    """The answer to a request that ends so: the command after the last that has a result."""
+    last = LAST_CALL.match(end)
+    step = int(last[1]) + 1 if last else 0
+    streams = b'"stream":true' in end[-1024:]
+    body = answer(step) if streams else whole_answer(step)
+    kind = "text/event-stream" if streams else "application/json"
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
 def serve_model(port_out: Connection) -> None:
     """The server's process."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    # asyncio does this only for sockets that name their protocol; else each answer waits 40 ms.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    port_out.send(listening.getsockname()[1])
-    uvicorn.Server(uvicorn.Config(model_app, log_level="critical")).run(sockets=[listening])
+
+    async def serve() -> None:
+        server = await asyncio.get_running_loop().create_server(InstantModel, "127.0.0.1", 0)
+        port_out.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(serve())
 
 
 def common_prefix(a: bytes, b: bytes) -> int:
@@ -164,6 +207,8 @@ class Measured:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     steps_ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+    """Processor time of each step."""
     sizes: list[int] = field(default_factory=list)
     shared: list[float] = field(default_factory=list)
 
@@ -190,7 +235,10 @@ async def one_run(
     *,
     count: bool,
 ) -> Measured:
-    """One attempt of `steps` calls, from an open sandbox to the end of its budget."""
+    """One attempt of `steps` calls, from an open sandbox to the end of its budget.
+
+    `count`: what it sends is counted, which takes time: such a run's times say nothing.
+    """
     spec = SandboxSpec(
         image=BASE_IMAGE, limits=Limits(), run_id=name, purpose="bench", installation="bench"
     )
@@ -211,10 +259,12 @@ async def one_run(
         budget=Budget(calls=steps),
     )
     ended: list[float] = []
+    used: list[float] = []
 
     def on_event(entry: Recorded) -> None:
         if entry.event.type in ("attempt_started", "tool_finished"):
-            ended.append(time.perf_counter())
+            ended.append(time.perf_counter() * 1000)
+            used.append(time.process_time() * 1000)
 
     async def open_sandbox() -> Sandbox:
         return await engine.open(spec, tree)
@@ -240,7 +290,8 @@ async def one_run(
     return Measured(
         wall_s=time.perf_counter() - started,
         cpu_s=time.process_time() - cpu,
-        steps_ms=[(b - a) * 1000 for a, b in itertools.pairwise(ended)],
+        steps_ms=[b - a for a, b in itertools.pairwise(ended)],
+        cpu_ms=[b - a for a, b in itertools.pairwise(used)],
         sizes=transport.sizes if transport else [],
         shared=transport.shared if transport else [],
     )
@@ -326,11 +377,130 @@ def peer_run(python: Path, port: int, steps: int) -> Measured:
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
-async def main(
-    steps_list: list[int], concurrent: list[int], concurrent_steps: int, peer: Path | None
-) -> None:
+@dataclass(frozen=True)
+class Edges:
+    """A figure per step: of the first fifty steps and of the last fifty."""
+
+    first: float
+    last: float
+
+    @property
+    def growth(self) -> float:
+        """How many times the last are the first."""
+        return self.last / self.first
+
+    def __str__(self) -> str:
+        return f"{self.first:.2f} -> {self.last:.2f} ({self.growth:.2f})"
+
+
+def edges(steps: Sequence[float]) -> Edges:
+    """Of one run."""
+    return Edges(statistics.median(steps[:EDGE]), statistics.median(steps[-EDGE:]))
+
+
+def median_edges(runs: Sequence[Edges]) -> Edges:
+    """Of several runs."""
+    return Edges(
+        statistics.median(run.first for run in runs), statistics.median(run.last for run in runs)
+    )
+
+
+def median_of(runs: Sequence[Measured], figure: Callable[[Measured], float]) -> float:
+    """A figure's median over several runs."""
+    return statistics.median(map(figure, runs))
+
+
+def per_step(run: Measured) -> float:
+    """Milliseconds of a step."""
+    return statistics.median(run.steps_ms)
+
+
+EDGE = 50
+
+
+@dataclass
+class Bench:
+    """The engine, the journal's database and the server that all is measured with."""
+
+    engine: DockerEngine
+    store: SqlStore
+    tree: Path
+    port: int
+    repeat: int
+    peer: Path | None
+    """The Python that has the peer."""
+    runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def run(self, steps: int, *, count: bool = False) -> Measured:
+        """Another run."""
+        name = a_run(self.store, next(self.runs))
+        return await one_run(
+            self.engine, self.store, self.tree, self.port, steps, name, count=count
+        )
+
+    async def one_at_a_time(self, steps: int) -> None:
+        """Measure single runs, each followed by its floors, and print."""
+        counted = await self.run(steps, count=True)
+        runs: list[Measured] = []
+        floors: list[list[float]] = []
+        peers: list[Measured] = []
+        for _ in range(self.repeat):
+            runs.append(await self.run(steps))
+            shell = await shell_floor(self.engine, self.tree, steps)
+            bare = await http_floor(self.port, counted.sizes)
+            floors.append([s + h for s, h in zip(shell, bare, strict=False)])
+            if self.peer is not None:
+                peers.append(await asyncio.to_thread(peer_run, self.peer, self.port, steps))
+        step, floor = median_of(runs, per_step), statistics.median(map(statistics.median, floors))
+        raw = median_edges([edges(run.steps_ms) for run in runs])
+        least = median_edges([edges(times) for times in floors])
+        each = ", ".join(f"{edges(run.steps_ms).growth:.2f}" for run in runs)
+        print(
+            f"{steps} calls, n={self.repeat}: wall {median_of(runs, lambda r: r.wall_s):.2f} s, "
+            f"CPU {median_of(runs, lambda r: r.cpu_s):.2f} s, {rss_mib():.0f} MiB resident, "
+            f"{sum(counted.sizes) / 1e6:.1f} MB sent; "
+            f"{statistics.mean(counted.shared):.4f} of each prompt is the one before\n"
+            f"  ms a step {step:.2f}; floor (shell and HTTP) {floor:.2f}; "
+            f"over the floor {step - floor:.2f}\n"
+            f"  first {EDGE} -> last {EDGE} steps (growth): {raw}, each run {each}\n"
+            f"    floor {least}; over the floor "
+            f"{Edges(raw.first - least.first, raw.last - least.last)}; "
+            f"processor time {median_edges([edges(run.cpu_ms) for run in runs])}",
+            flush=True,
+        )
+        if peers:
+            theirs = median_of(peers, per_step)
+            print(
+                f"  {PEER}: wall {median_of(peers, lambda r: r.wall_s):.2f} s, CPU "
+                f"{median_of(peers, lambda r: r.cpu_s):.2f} s with its docker commands, "
+                f"{theirs:.1f} ms a step ({theirs / step:.1f} times ours); growth "
+                f"{median_edges([edges(run.steps_ms) for run in peers])}",
+                flush=True,
+            )
+
+    async def at_once(self, count: int, steps: int) -> None:
+        """Measure `count` runs at once, and print."""
+        before = rss_mib()
+        took, cpu_ms, steps_ms = [], [], []
+        for _ in range(self.repeat):
+            started, cpu = time.perf_counter(), time.process_time()
+            measured = await asyncio.gather(*(self.run(steps) for _ in range(count)))
+            took.append(time.perf_counter() - started)
+            cpu_ms.append((time.process_time() - cpu) * 1000 / count / steps)
+            steps_ms.append(statistics.median(t for m in measured for t in m.steps_ms))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"{count} runs of {steps} at once, n={self.repeat}: {statistics.median(took):.1f} s, "
+            f"median step {statistics.median(steps_ms):.1f} ms, "
+            f"CPU {statistics.median(cpu_ms):.1f} ms a step, "
+            f"peak memory {peak:.0f} MiB, {(peak - before) / count:.1f} MiB a run; no error",
+            flush=True,
+        )
+
+
+async def main(given: argparse.Namespace) -> None:
     """Measure and print."""
-    python = installed_peer(peer) if peer is not None else None
+    python = installed_peer(given.peer) if given.peer is not None else None
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("fork").Process(
         target=serve_model, args=(theirs,), daemon=True
@@ -342,61 +512,11 @@ async def main(
     with tempfile.TemporaryDirectory() as folder:
         tree = small_tree(Path(folder))
         store = SqlStore(f"sqlite:///{folder}/bench.db")
-        print(
-            "N     wall s  CPU s  RSS MiB  ms/step  first50  last50  ratio  prefix  sent MB"
-            "  floor shell+http ms  over floor ms"
-        )
-        for steps in steps_list:
-            m = await one_run(engine, store, tree, port, steps, a_run(store, steps), count=True)
-            shell = await shell_floor(engine, tree, steps)
-            bare = await http_floor(port, m.sizes)
-            floor = statistics.median(s + h for s, h in zip(shell, bare, strict=False))
-            first, last = statistics.median(m.steps_ms[:50]), statistics.median(m.steps_ms[-50:])
-            middle = statistics.median(m.steps_ms)
-            print(
-                f"{steps:<5} {m.wall_s:6.2f}  {m.cpu_s:5.2f}  {rss_mib():7.0f}  {middle:7.2f}  "
-                f"{first:7.2f}  {last:6.2f}  {last / first:5.2f}  "
-                f"{statistics.mean(m.shared):6.4f}  "
-                f"{sum(m.sizes) / 1e6:7.1f}  {floor:19.2f}  {middle - floor:13.2f}",
-                flush=True,
-            )
-            if python is not None:
-                their = await asyncio.to_thread(peer_run, python, port, steps)
-                per_step = statistics.median(their.steps_ms)
-                print(
-                    f"      {PEER}: wall {their.wall_s:.2f} s, CPU {their.cpu_s:.2f} s with its "
-                    f"docker commands, {per_step:.1f} ms/step ({per_step / middle:.1f} times ours; "
-                    f"wall {their.wall_s / m.wall_s:.1f} times), last/first 50 "
-                    f"{statistics.median(their.steps_ms[-50:]):.1f}/"
-                    f"{statistics.median(their.steps_ms[:50]):.1f}",
-                    flush=True,
-                )
-        before = rss_mib()
-        for count in concurrent:
-            started, cpu = time.perf_counter(), time.process_time()
-            runs = [
-                one_run(
-                    engine,
-                    store,
-                    tree,
-                    port,
-                    concurrent_steps,
-                    a_run(store, count * 1000 + i),
-                    count=False,
-                )
-                for i in range(count)
-            ]
-            measured = await asyncio.gather(*runs)
-            took = time.perf_counter() - started
-            cpu_ms = (time.process_time() - cpu) * 1000 / count / concurrent_steps
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            steps_ms = [t for m in measured for t in m.steps_ms]
-            print(
-                f"{count} runs of {concurrent_steps} at once: {took:.1f} s, "
-                f"median step {statistics.median(steps_ms):.1f} ms, CPU {cpu_ms:.1f} ms a step, "
-                f"peak memory {peak:.0f} MiB, {(peak - before) / count:.1f} MiB a run; no error",
-                flush=True,
-            )
+        bench = Bench(engine, store, tree, port, given.repeat, python)
+        for steps in given.steps:
+            await bench.one_at_a_time(steps)
+        for count in given.concurrent:
+            await bench.at_once(count, given.concurrent_steps)
     await engine.sweep((), installation="bench")
     await engine.close()
     server.terminate()
@@ -408,5 +528,5 @@ if __name__ == "__main__":
     parser.add_argument("--concurrent", type=int, nargs="*", default=[10, 50])
     parser.add_argument("--concurrent-steps", type=int, default=100)
     parser.add_argument("--peer", type=Path, help="folder for mini-swe-agent")
-    given = parser.parse_args()
-    asyncio.run(main(given.steps, given.concurrent, given.concurrent_steps, given.peer))
+    parser.add_argument("--repeat", type=int, default=3)
+    asyncio.run(main(parser.parse_args()))

@@ -28,6 +28,8 @@ class _Encoded:
     sent: list[str] = field(default_factory=list)
     picture_tokens: int = 0
     picture_bytes: int = 0
+    last_answer: int = -1
+    """Place of the last assistant message without calls, up to this one."""
 
 
 @dataclass(slots=True)
@@ -63,9 +65,11 @@ class Conversation:
         self._picture = picture
         self._buffer = bytearray()
         self._encoded: list[_Encoded] = []
+        self._known: tuple[Message, ...] = ()
+        """Their messages."""
         self._answers: dict[str, list[str]] = {}
         self._last_answer = -1
-        """Place of the last assistant message without calls, where thinking up to it is dropped."""
+        """Of all messages; thinking up to it is dropped."""
 
     def encode(self, messages: Sequence[Message]) -> bytearray:
         """The messages as JSON, comma-separated, without brackets. Not to be kept or changed.
@@ -73,33 +77,39 @@ class Conversation:
         Only messages after the longest common beginning with the last call are encoded.
         """
         common = self._common(messages)
-        last_answer = self._last_answer_in(messages)
+        last_answer = self._last_answer_in(messages, common)
         if last_answer != self._last_answer:
             common = min(common, last_answer + 1, self._last_answer + 1)
             self._last_answer = last_answer
         self._shrink_to(common)
-        for message in messages[len(self._encoded) :]:
+        for message in messages[common:]:
             self._append(message)
+        self._known = tuple(messages)
         return self._buffer
 
     def _common(self, messages: Sequence[Message]) -> int:
-        for place, (known, message) in enumerate(zip(self._encoded, messages, strict=False)):
-            if known.message is not message and known.message != message:
+        known = self._known
+        # Nearly always the same objects as last time, which tuples see at once.
+        if known == tuple(messages[: len(known)]):
+            return len(known)
+        for place, (old, new) in enumerate(zip(known, messages, strict=False)):
+            if old is not new and old != new:
                 return place
-        return min(len(self._encoded), len(messages))
+        return min(len(known), len(messages))
 
-    def _last_answer_in(self, messages: Sequence[Message]) -> int:
+    def _last_answer_in(self, messages: Sequence[Message], common: int) -> int:
         if self._profile.reasoning_history != "since_last_answer":
             return -1
-        for place in range(len(messages) - 1, -1, -1):
-            if messages[place].role == "assistant" and not messages[place].tool_calls:
+        for place in range(len(messages) - 1, common - 1, -1):
+            if _is_answer(messages[place]):
                 return place
-        return -1
+        return self._encoded[common - 1].last_answer if common else -1
 
     def _shrink_to(self, length: int) -> None:
         if length == len(self._encoded):
             return
         del self._encoded[length:]
+        self._known = self._known[:length]
         del self._buffer[self._encoded[-1].end if self._encoded else 0 :]
         kept = [known.message for known in self._encoded]
         self.calls = sum(len(message.tool_calls) for message in kept)
@@ -134,8 +144,11 @@ class Conversation:
         if self._buffer:
             self._buffer += b","
         self._buffer += compact_json(fields)
+        place = len(self._encoded)
+        before = self._encoded[-1].last_answer if place else -1
+        answer = place if _is_answer(message) else before
         self._encoded.append(
-            _Encoded(message, len(self._buffer), ids, sent, shown.tokens, shown.bytes)
+            _Encoded(message, len(self._buffer), ids, sent, shown.tokens, shown.bytes, answer)
         )
         self.picture_tokens += shown.tokens
         self.picture_bytes += shown.bytes
@@ -189,6 +202,10 @@ class Conversation:
 
     def _text(self, text: str) -> str:
         return guard(text) if self._profile.markup else text
+
+
+def _is_answer(message: Message) -> bool:
+    return message.role == "assistant" and not message.tool_calls
 
 
 def media_type(data: bytes) -> str:
