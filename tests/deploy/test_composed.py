@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
 
+from agent.journal.events import Verdict
 from app.github.webhooks import sign
 from tests.deploy import images
 from tests.deploy.figures import DEPLOY
@@ -180,7 +182,8 @@ def test_prometheus_sees_both(up: Up) -> None:
 
     up.until(lambda: value("sum(up)") == ["2"])
     up.until(lambda: value('max(patchwright_workers{state="active"})') == ["1"])
-    up.until(lambda: len(value('patchwright_gate_verdicts_total{job="patchwright-workers"}')) == 3)
+    of_workers = 'patchwright_gate_verdicts_total{job="patchwright-workers"}'
+    up.until(lambda: len(value(of_workers)) == len(get_args(Verdict)))
 
 
 def test_no_secret_is_in_what_docker_shows(up: Up) -> None:

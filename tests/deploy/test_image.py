@@ -57,6 +57,7 @@ def test_it_serves_and_stops_as_it_is_told(image: str, key: str) -> None:  # noq
         "PATCHWRIGHT_GITHUB_WEBHOOK_SECRET": "s3cret",
         "PATCHWRIGHT_GITHUB_API_URL": "http://127.0.0.1:9",
         "PATCHWRIGHT_PUBLIC_URL": "https://p.example.com",
+        "PATCHWRIGHT_OPERATOR_TOKEN": "operators-token",
     }
     words = [word for name, value in given.items() for word in ("--env", f"{name}={value}")]
     name = f"{NAME}-serve"
@@ -65,7 +66,8 @@ def test_it_serves_and_stops_as_it_is_told(image: str, key: str) -> None:  # noq
         ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/{}').read())"
         end = time.monotonic() + 180
         while docker("exec", name, "python", "-c", ask.format("readyz"), check=False).returncode:
-            assert time.monotonic() < end, docker("logs", name).stderr
+            state = docker("inspect", "--format", "{{.State.Running}}", name).stdout
+            assert "true" in state and time.monotonic() < end, docker("logs", name).stderr
             time.sleep(1)
         told = docker("exec", name, "python", "-c", ask.format("metrics")).stdout
         assert "patchwright_queue_runs" in told
