@@ -133,7 +133,7 @@ class OpenAICompatModel:
             try:
                 turn = await self._request_turn(body, tools, faults)
             except RequestFailed as faulted:
-                fault = self._without_secret(faulted.fault)
+                fault = self._told(faulted.fault)
                 if room := self._output_budget_left(fault, max_tokens):
                     max_tokens = room
                     continue
@@ -258,11 +258,12 @@ class OpenAICompatModel:
         if model is not None and model.window:
             self._window = min(self._window, model.window)
 
-    def _without_secret(self, fault: Fault) -> Fault:
+    def _told(self, fault: Fault) -> Fault:
+        """The fault without the key, and with the profile: others may be served elsewhere."""
         secret = self._api_key.get_secret_value().strip()
-        if not secret or secret not in fault.reason:
-            return fault
-        return fault.model_copy(update={"reason": fault.reason.replace(secret, "…")})
+        reason = fault.reason.replace(secret, "…") if secret else fault.reason
+        named = "" if fault.kind == "too_long" else f"{self._profile.name}: "
+        return fault.model_copy(update={"reason": named + reason})
 
     def _warnings(self, turn: Turn, notes: Sequence[str]) -> tuple[str, ...]:
         """What was fixed, each thing told once in the life of a run, and what was tried again."""

@@ -136,11 +136,36 @@ async def _registry(settings: Settings, registry: str) -> Finding:
 
 
 async def _model(settings: Settings) -> list[Finding]:
-    if settings.profile == "offline":
+    served = [name for name in profiles_in_use(settings) if name != "offline"]
+    if not served:
         text = "offline repair search; set PATCHWRIGHT_MODEL_URL to use a model"
         return [Finding("model", True, text)]
-    findings = await check_endpoint(endpoint(settings))
-    return [Finding(f"model {f.name}", f.ok, f.text) for f in findings]
+    if len(served) == 1:
+        return await _profile(settings.with_model(served[0]), "model")
+    found, failed = [], []
+    for name in served:
+        here = await _profile(settings.with_model(name), f"model {name}:")
+        found += here
+        failed += [] if all(f.ok for f in here) else [name]
+    fitting = [name for name in served if name not in failed]
+    text = f"{', '.join(fitting) or 'no profile'} may work"
+    if failed:
+        text = f"{', '.join(failed)} failed, see above; {text}"
+    return [*found, Finding("models", not failed, text)]
+
+
+def profiles_in_use(settings: Settings) -> tuple[str, ...]:
+    """The profiles that runs may use, and others that have servers of their own."""
+    return tuple(dict.fromkeys((*settings.offered_models, *settings.model_servers)))
+
+
+async def _profile(settings: Settings, prefix: str) -> list[Finding]:
+    """What one profile's servers are like."""
+    try:
+        findings = await check_endpoint(endpoint(settings))
+    except SettingsError as problem:
+        return [Finding(prefix.rstrip(":"), False, str(problem))]
+    return [Finding(f"{prefix} {f.name}", f.ok, f.text) for f in findings]
 
 
 async def _github(settings: Settings) -> list[Finding]:

@@ -42,12 +42,12 @@ def profile_of(settings: Settings, *, looking: bool = False) -> Profile:
 
 def endpoint(settings: Settings) -> Endpoint:
     """What `doctor` examines: the servers in effect and what is expected of them."""
-    key = settings.secret("model_api_key")
+    server = settings.server_of(settings.profile)
     return Endpoint(
         profile=profile_of(settings),
-        base_urls=settings.model_url,
-        model=settings.model_name,
-        api_key=SecretStr(key) if key else None,
+        base_urls=server.url,
+        model=server.name,
+        api_key=_key(settings),
     )
 
 
@@ -71,20 +71,25 @@ def make_model(
     if settings.profile == "offline":
         return OfflineModel(seed=seed)
     profile = profile_of(settings, looking=looking)
-    key = settings.secret("model_api_key")
+    server = settings.server_of(settings.profile)
     return OpenAICompatModel(
         profile,
-        settings.model_url,
-        settings.model_name,
-        SecretStr(key) if key else None,
+        server.url,
+        server.name,
+        _key(settings),
         routing_key=routing_key(run_id, seed),
         seed=seed or None,
         patience=Patience(away_s=settings.model_patience_s),
-        endpoints=_shared_endpoints(settings.model_url),
+        endpoints=_shared_endpoints(server.url),
         on_waiting=on_waiting,
         on_progress=on_progress,
         picture=picture,
     )
+
+
+def _key(settings: Settings) -> SecretStr | None:
+    key = settings.model_key(settings.profile)
+    return SecretStr(key) if key else None
 
 
 def routing_key(run_id: str, seed: int) -> str:

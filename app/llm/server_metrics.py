@@ -83,6 +83,7 @@ class CacheReader:
             _log.warning(
                 "attempts are not limited by the model servers' caches, whose size is not known; "
                 "set PATCHWRIGHT_MODEL_WARM_STREAMS to limit them",
+                servers=", ".join(self.urls),
                 why=str(problem) or type(problem).__name__,
             )
             return Room()

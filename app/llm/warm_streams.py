@@ -82,14 +82,19 @@ def may_take_turns(conversations: Iterable[Conversation], room: Room, now: float
 
 
 class WarmStreams:
-    """The conversations of this process, and what the servers keep of them."""
+    """The conversations of this process at one endpoint, and what its servers keep of them.
+
+    `endpoint`: its name in metrics and logs.
+    """
 
     def __init__(
         self,
         read_room: Callable[[], Awaitable[Room]],
         clock: Callable[[], float] = time.monotonic,
+        endpoint: str = "default",
     ) -> None:
         self._read_room = read_room
+        self._endpoint = endpoint
         self._clock = clock
         self._lock = threading.Lock()
         self._conversations: dict[str, Conversation] = {}
@@ -131,7 +136,8 @@ class WarmStreams:
             self._count()
 
     def _count(self) -> None:
-        metrics.warm_streams(len(self._conversations) - len(self._waiting), len(self._waiting))
+        waiting = len(self._waiting)
+        metrics.warm_streams(self._endpoint, len(self._conversations) - waiting, waiting)
 
     async def _ask(self) -> None:
         with self._lock:
@@ -143,7 +149,10 @@ class WarmStreams:
         with self._lock:
             if room != self._room:
                 _log.info(
-                    "the model servers' caches", tokens=int(room.tokens), streams=room.streams
+                    "the model servers' caches",
+                    endpoint=self._endpoint,
+                    tokens=int(room.tokens),
+                    streams=room.streams,
                 )
             self._room = room
-        metrics.warm_room(room.tokens)
+        metrics.warm_room(self._endpoint, room.tokens)

@@ -96,20 +96,20 @@ async def read_effective_config(settings: Settings, forge: Forge) -> EffectiveCo
 
 def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
     """The configuration in effect. Repositories get at most what the operator allows."""
-    offered = (settings.profile, *settings.repo_models)
+    offered = settings.offered_models
     model = config.model if config.model in offered else settings.profile
     remarks = []
     if config.model and config.model != model:
         remarks.append(
             f"The model `{config.model}` is not offered here; `{model}` is used instead. Offered: "
-            f"{', '.join(dict.fromkeys(offered))}."
+            f"{', '.join(offered)}."
         )
     ladder = tuple(rung for rung in config.ladder if rung in offered) or (model,)
     if refused := [rung for rung in config.ladder if rung not in offered]:
         remarks.append(
             f"The ladder's {', '.join(f'`{rung}`' for rung in refused)} "
             f"{'is' if len(refused) == 1 else 'are'} not offered here and left out. Offered: "
-            f"{', '.join(dict.fromkeys(offered))}."
+            f"{', '.join(offered)}."
         )
     hosts = tuple(h for h in config.network.hosts if is_within(h, settings.setup_repository_hosts))
     if ungranted := [host for host in config.network.hosts if host not in hosts]:

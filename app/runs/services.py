@@ -38,6 +38,10 @@ class MirrorOf(Protocol):
         ...
 
 
+def _unlimited(_run_id: str, _seed: int) -> None:
+    """No room is minded."""
+
+
 STATUS_INTERVAL_S = 15.0
 """Least time between two edits of the status comment."""
 
@@ -68,8 +72,9 @@ class Services:
     ) = None
     """Makes the environment of a run's tree; None: its sandboxes are as they are."""
 
-    warm: WarmStreams | None = None
-    """Room in the model servers' caches, which all attempts of this process share; None: none."""
+    warm: Callable[[str, int], WarmStreams | None] = _unlimited
+    """Room in the caches of an attempt's model servers, by the run's id and the seed: all attempts
+    of this process that are served there share it. None: it limits nothing."""
 
     shutdown_gate: ShutdownGate = field(default_factory=ShutdownGate)
     """Pauses this process's runs before it ends."""
@@ -98,7 +103,7 @@ class Services:
             waiting,
             self.shutdown_gate,
             seed + 1,
-            warm=self.warm,
+            warm=self.warm(run_id, seed),
         )
 
     async def config(self, forge: Forge) -> EffectiveConfig:

@@ -54,6 +54,7 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
         sandboxes = KubernetesSandboxes(settings, kubernetes_engine(settings))
     else:
         sandboxes = DockerSandboxes(settings, engine)
+    warm = warm_streams(settings, store)
     return Services(
         settings=settings,
         store=store,
@@ -76,35 +77,50 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
             picture=partial(store.get_log, run_id),
         ),
         read_config=lambda forge: read_effective_config(settings, forge),
-        warm=warm_streams(settings, store),
+        warm=lambda run_id, seed: warm.get(_with_model(settings, store, run_id, seed + 1).profile),
     )
 
 
-def warm_streams(settings: Settings, store: SqlStore) -> WarmStreams | None:
-    """Room in the caches of the model servers in the settings; None: it is not minded.
+def warm_streams(settings: Settings, store: SqlStore) -> dict[str, WarmStreams]:
+    """Room in the model servers' caches by the profiles that run there; without those not minded.
 
-    Each live worker has an equal part of it.
+    Profiles on the same servers share their room; each live worker has an equal part of it.
+    Raises `SettingsError` for a profile that is wrong.
     """
-    if not settings.model_cache_aware or not settings.model_url or settings.profile == "offline":
-        return None
-    if not settings.model_warm_streams and not reports_cache(profile_of(settings)):
-        return None
-    reader = CacheReader(
-        settings.model_url, settings.model_warm_streams, settings.secret("model_api_key")
-    )
+    found: dict[str, WarmStreams] = {}
+    by_servers: dict[tuple[tuple[str, ...], int], WarmStreams] = {}
+    for name in settings.offered_models:
+        profile = None if name == "offline" else profile_of(settings.with_model(name))
+        if profile is None or not settings.model_cache_aware:
+            continue
+        server = settings.server_of(name)
+        if not server.warm_streams and not reports_cache(profile):
+            continue
+        servers = (server.url, server.warm_streams)
+        if servers not in by_servers:
+            endpoint = name if settings.has_own_server(name) else "default"
+            by_servers[servers] = _warm_streams(settings, store, name, endpoint)
+        found[name] = by_servers[servers]
+    return found
+
+
+def _warm_streams(settings: Settings, store: SqlStore, profile: str, endpoint: str) -> WarmStreams:
+    server = settings.server_of(profile)
 
     async def part() -> Room:
+        # With the key of now: its file may have changed.
+        reader = CacheReader(server.url, server.warm_streams, settings.model_key(profile))
         room = await reader.room()
         workers = await asyncio.to_thread(worker_registry.list_workers, store.database)
         return room.shared_by(len(workers))
 
-    return WarmStreams(part)
+    return WarmStreams(part, endpoint=endpoint)
 
 
 def _with_model(settings: Settings, store: SqlStore, run_id: str, attempt: int) -> Settings:
     """The settings, with the model that the run's repository chose of those that are offered."""
     chosen = read_preferences(store.get_log(run_id, FACTS_LOG)).model_of(attempt)
-    return settings.model_copy(update={"model": chosen}) if chosen else settings
+    return settings.with_model(chosen) if chosen else settings
 
 
 def require_app(settings: Settings) -> None:

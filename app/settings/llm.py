@@ -9,8 +9,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from agent.evaluation.cost import Prices
+from agent.models.profiles import PROFILES
 from agent.task import Budget
-from app.settings.base import PREFIX, check_url
+from app.settings.base import PREFIX
+from app.settings.model_servers import ModelServer, check_model_urls, split_list
 
 
 class ModelSettings(BaseSettings):
@@ -27,11 +29,20 @@ class ModelSettings(BaseSettings):
         "stays with one of them.",
     )
     model_name: str = Field(
-        "", description="Name of the model on the server, if not the profile's."
+        "",
+        description="Name of the model on the server, if not the profile's; of the profile MODEL "
+        "only, not of others that repositories choose.",
     )
     model_api_key: SecretStr = Field(SecretStr(""), description="Key for the model server.")
     model_api_key_file: Path | None = Field(
         None, description="File with the key for the model server."
+    )
+    model_servers: dict[str, ModelServer] = Field(
+        default_factory=dict,
+        description="Servers of single profiles, with url (one or a list), name, api_key_file (or "
+        'api_key) and warm_streams, e.g. {"k3": {"url": "http://big:30000/v1", "api_key_file": '
+        '"/run/secrets/k3"}}. All other profiles use MODEL_URL with its key, which goes to no '
+        "server of this list. Without a url, MODEL_URL under another model's name.",
     )
     model_overrides: dict[str, Any] = Field(
         default_factory=dict,
@@ -92,28 +103,67 @@ class ModelSettings(BaseSettings):
     @field_validator("model_url", mode="before")
     @classmethod
     def _split_urls(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return split_list(value)
 
     @field_validator("model_url")
     @classmethod
     def _check_model_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(check_url(url, ("http", "https")) for url in value)
+        return check_model_urls(value)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if self.model not in ("", "offline") and not self.model_url:
+        if self.model not in ("", "offline") and not self._urls_of(self.model):
             raise ValueError(
                 f"{PREFIX}MODEL is {self.model!r}, which needs a server: set {PREFIX}MODEL_URL, "
-                f"or {PREFIX}MODEL=offline"
+                f"its url in {PREFIX}MODEL_SERVERS, or {PREFIX}MODEL=offline"
             )
+        known = {*PROFILES, *self.model_profiles}
+        for profile, server in self.model_servers.items():
+            if profile not in known:
+                raise ValueError(
+                    f"{PREFIX}MODEL_SERVERS: there is no model profile {profile!r}; known are: "
+                    f"{', '.join(sorted(known))}"
+                )
+            if not server.url and not self.model_url:
+                raise ValueError(
+                    f"{PREFIX}MODEL_SERVERS: {profile} has no url, and there is no "
+                    f"{PREFIX}MODEL_URL. Set one of them"
+                )
+            if not server.url and server.has_key:
+                raise ValueError(
+                    f"{PREFIX}MODEL_SERVERS: {profile} has a key and no url. Give its url, or "
+                    f"remove its key: {PREFIX}MODEL_URL has one of its own"
+                )
         return self
 
     @property
     def profile(self) -> str:
         """The model profile in effect."""
-        return self.model or ("k2-thinking" if self.model_url else "offline")
+        return self.model or ("k2-thinking" if self._urls_of("k2-thinking") else "offline")
+
+    def with_model(self, profile: str) -> Self:
+        """The settings with that profile in effect; the name of another one's model goes."""
+        if profile == self.profile:
+            return self
+        return self.model_copy(update={"model": profile, "model_name": ""})
+
+    def server_of(self, profile: str) -> ModelServer:
+        """Where that profile is served. Its `url` is empty where no server is named for it."""
+        own = self.model_servers.get(profile, ModelServer())
+        if own.url:
+            return own
+        return ModelServer(
+            url=self.model_url,
+            name=own.name or (self.model_name if profile == self.profile else ""),
+            warm_streams=own.warm_streams or self.model_warm_streams,
+        )
+
+    def has_own_server(self, profile: str) -> bool:
+        """Whether it is served elsewhere than at `model_url`, and so with a key of its own."""
+        return profile in self.model_servers and bool(self.model_servers[profile].url)
+
+    def _urls_of(self, profile: str) -> tuple[str, ...]:
+        return self.model_servers[profile].url if self.has_own_server(profile) else self.model_url
 
     @property
     def budget(self) -> Budget:

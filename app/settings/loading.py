@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError
 from app.settings.credentials import CredentialsError, load_identity
@@ -63,6 +64,8 @@ def load(**overrides: Any) -> Settings:
                 settings.secret(name)
             continue
         settings.secret(name)
+    for profile in settings.model_servers:
+        settings.model_key(profile)
     if settings.github_ca_file is not None and not settings.github_ca_file.is_file():
         raise SettingsError(
             f"{PREFIX}GITHUB_CA_FILE: there is no file {settings.github_ca_file}. Correct the path."
@@ -122,6 +125,12 @@ def _display_value(value: object) -> str:
         return ""
     if isinstance(value, tuple):
         return ", ".join(str(part) for part in value)
+    if isinstance(value, dict):
+        shown = {
+            k: v.model_dump(mode="json") if isinstance(v, BaseModel) else v
+            for k, v in value.items()
+        }
+        return json.dumps(shown) if shown else ""
     return str(value)
 
 
@@ -132,10 +141,12 @@ def _explain_error(error: ValidationError) -> Iterator[str]:
             yield f"{message}."
             continue
         name = str(problem["loc"][0])
-        if problem["type"] == "extra_forbidden":
+        if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
             yield f"{name}: there is no such setting. {_nearest(name)}".rstrip()
         else:
-            yield f"{PREFIX}{name.upper()}: {message}. Correct or remove it."
+            inside = ".".join(str(part) for part in problem["loc"][1:])
+            where = f"{PREFIX}{name.upper()}{f' ({inside})' if inside else ''}"
+            yield f"{where}: {message}. Correct or remove it."
 
 
 def _misspelt_variables(environ: os._Environ[str]) -> Iterator[str]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -28,6 +28,7 @@ from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError, check_url
 from app.settings.database_url import check_database, with_timeouts
 from app.settings.github import GithubSettings
 from app.settings.llm import ModelSettings, PriceSettings
+from app.settings.model_servers import read_secret
 from app.settings.notifications import NotificationSettings
 from app.settings.repositories import RepositorySettings
 from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
@@ -135,6 +136,21 @@ class Settings(
             check_database(url)
         return value
 
+    @model_validator(mode="after")
+    def _check_offered_models(self) -> Self:
+        for profile in self.offered_models:
+            if profile != "offline" and not self.server_of(profile).url:
+                raise ValueError(
+                    f"{PREFIX}REPO_MODELS offers {profile!r}, which needs a server: set its url in "
+                    f"{PREFIX}MODEL_SERVERS, or {PREFIX}MODEL_URL"
+                )
+        return self
+
+    @property
+    def offered_models(self) -> tuple[str, ...]:
+        """The profiles that runs may use: the one in effect, then those for repositories."""
+        return tuple(dict.fromkeys((self.profile, *self.repo_models)))
+
     @property
     def base_url(self) -> str:
         """Address for links to this service, without a slash at its end."""
@@ -198,14 +214,15 @@ class Settings(
         Raises `SettingsError` when the file cannot be read.
         """
         path: Path | None = getattr(self, f"{name}_file")
-        if path is None:
-            value: SecretStr = getattr(self, name)
-            return value.get_secret_value()
-        try:
-            return path.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise SettingsError(
-                f"{PREFIX}{name.upper()}_FILE: {path} cannot be read ({reason}). "
-                "Correct the path or the file's permissions."
-            ) from error
+        return read_secret(getattr(self, name), path, f"{PREFIX}{name.upper()}_FILE")
+
+    def model_key(self, profile: str) -> str:
+        """The key for that profile's servers now, and for no others; empty when there is none.
+
+        Raises `SettingsError` when its file cannot be read.
+        """
+        if not self.has_own_server(profile):
+            return self.secret("model_api_key")
+        server = self.model_servers[profile]
+        variable = f"{PREFIX}MODEL_SERVERS ({profile}.api_key_file)"
+        return read_secret(server.api_key, server.api_key_file, variable)

@@ -126,16 +126,18 @@ _waiting = Gauge(
 _warm = Gauge(
     "patchwright_warm_streams",
     "Attempts by what the model servers' caches do for them: kept, or waiting for room.",
-    labelnames=("state",),
+    labelnames=("endpoint", "state"),
     registry=WORK,
 )
 for _state in ("kept", "waiting"):
-    _warm.labels(_state)
+    _warm.labels("default", _state)
 _warm_room = Gauge(
     "patchwright_warm_room_tokens",
     "This process's part of what the model servers' caches keep; 0: not known, no limit.",
+    labelnames=("endpoint",),
     registry=WORK,
 )
+_warm_room.labels("default")
 ProcessCollector(registry=WORK)
 
 _away: set[tuple[str, int]] = set()
@@ -206,15 +208,15 @@ def model_wait_ended(run_id: str, attempt: int) -> None:
         _waiting.set(len(_away))
 
 
-def warm_streams(kept: int, waiting: int) -> None:
-    """So many attempts take turns, and so many wait for room in the model servers' caches."""
-    _warm.labels("kept").set(kept)
-    _warm.labels("waiting").set(waiting)
+def warm_streams(endpoint: str, kept: int, waiting: int) -> None:
+    """So many attempts take turns, and so many wait for room in that endpoint's caches."""
+    _warm.labels(endpoint, "kept").set(kept)
+    _warm.labels(endpoint, "waiting").set(waiting)
 
 
-def warm_room(tokens: float) -> None:
-    """This process's part of what the model servers' caches keep."""
-    _warm_room.set(tokens)
+def warm_room(endpoint: str, tokens: float) -> None:
+    """This process's part of what that endpoint's caches keep."""
+    _warm_room.labels(endpoint).set(tokens)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from agent.model import Message
 from agent.models.openai_compat import OpenAICompatModel
 from app.llm.factory import make_model, profile_of, routing_key
 from app.publishing.facts import FACTS_LOG, ReportPreferences
-from app.server.bootstrap import build
+from app.server.bootstrap import build, warm_streams
 from app.settings.base import SettingsError
 from app.settings.loading import load
 from app.settings.schema import PREFIX, Settings
@@ -82,6 +82,68 @@ def remote(settings: Settings, run_id: str, seed: int = 0) -> OpenAICompatModel:
     model = make_model(settings, run_id=run_id, seed=seed)
     assert isinstance(model, OpenAICompatModel)
     return model
+
+
+SEVERAL = {
+    "model": "k2.5",
+    "model_url": "http://small:1",
+    "model_api_key": "for-small",
+    "model_name": "our-k2.5",
+    "repo_models": ("k3", "k2.6", "k2-thinking"),
+    "model_servers": {
+        "k3": {"url": "http://big:1, http://big:2", "api_key": "for-big", "warm_streams": 12},
+        "k2.6": {"url": ["http://keyless:1"], "name": "our-k2.6"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("profile", "host", "key", "name"),
+    [
+        ("k2.5", "small", "Bearer for-small", "our-k2.5"),
+        ("k3", "big", "Bearer for-big", "moonshotai/Kimi-K3"),
+        ("k2.6", "keyless", None, "our-k2.6"),
+        ("k2-thinking", "small", "Bearer for-small", "moonshotai/Kimi-K2-Thinking"),
+    ],
+)
+async def test_each_profile_has_its_own_servers_key_and_name(
+    profile: str, host: str, key: str | None, name: str
+) -> None:
+    settings = Settings(**SEVERAL, model_patience_s=0.0)  # type: ignore[arg-type]
+    model = remote(settings.with_model(profile), "run-0")
+    requests: list[httpx.Request] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(503, text="away")
+
+    headers = model._client.headers
+    await model._client.aclose()
+    model._client = httpx.AsyncClient(transport=httpx.MockTransport(note), headers=headers)
+    with pytest.raises(ModelAway, match=f"^{profile}: "):
+        await model.turn([Message(role="user", content="hello")], ())
+    asked = [request for request in requests if request.method == "POST"]
+    assert {request.url.host for request in requests} == {host}
+    assert {request.headers.get("authorization") for request in asked} == {key}
+    assert {json.loads(request.content)["model"] for request in asked} == {name}
+    await model.close()
+
+
+def test_room_is_minded_for_each_endpoint(tmp_path: Path) -> None:
+    settings = Settings(**SEVERAL, state_dir=tmp_path)  # type: ignore[arg-type]
+    store = SqlStore(settings.database)
+    found = warm_streams(settings, store)
+    assert set(found) == {"k2.5", "k3", "k2.6", "k2-thinking"}
+    assert found["k2.5"] is found["k2-thinking"]
+    assert len({id(warm) for warm in found.values()}) == 3
+    unknown = {"repo_models": ("k2.55",), "model_servers": {}}
+    with pytest.raises(SettingsError, match=r"no model profile 'k2\.55'"):
+        warm_streams(Settings(**{**SEVERAL, **unknown}), store)  # type: ignore[arg-type]
+    # The bound of one endpoint is none of another's, and no attempt of an endpoint passes it.
+    only_k3 = {"model": "k3", "repo_models": ("vllm",), "model_name": ""}
+    other = warm_streams(Settings(**{**SEVERAL, **only_k3}), store)  # type: ignore[arg-type]
+    assert set(other) == {"k3"}  # vLLM's metrics do not tell
+    store.close()
 
 
 async def asked(model: OpenAICompatModel, seen: dict[str, list[str]], answer: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 import structlog
+from prometheus_client import generate_latest
 
 from agent.journal.events import AttemptStarted, ModelTurned
 from agent.journal.writer import Journal
@@ -25,6 +26,7 @@ from app.llm.warm_streams import (
     may_take_turns,
 )
 from app.storage.store import SqlStore
+from app.telemetry.metrics import WORK
 from bench.scheduling import LEAST_GAIN, LONGEST_PAUSE, Case, compare
 from tests.doubles.sglang.serving import free_port
 from tests.support.runs.kept import a_run
@@ -113,6 +115,22 @@ async def test_servers_are_asked_again_after_a_while() -> None:
     now[0] += ASK_EVERY_S
     assert not await warm.why_wait("b")
     assert rooms == []
+
+
+async def test_endpoints_are_counted_apart() -> None:
+    small, big = (WarmStreams(at(Room(streams=1)), endpoint=name) for name in ("small", "big"))
+    assert not await small.why_wait("a")
+    assert await small.why_wait("b")
+    assert not await big.why_wait("b")
+    told = generate_latest(WORK).decode()
+    for endpoint, state, number in (
+        ("small", "kept", 1),
+        ("small", "waiting", 1),
+        ("big", "waiting", 0),
+    ):
+        labels = f'{{endpoint="{endpoint}",state="{state}"}}'
+        assert f"patchwright_warm_streams{labels} {number:.1f}" in told
+    assert 'patchwright_warm_room_tokens{endpoint="big"} 0.0' in told
 
 
 SERVERS = """# TYPE sglang:max_total_num_tokens gauge

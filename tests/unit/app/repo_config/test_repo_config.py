@@ -168,13 +168,17 @@ def test_only_offered_models() -> None:
     refused = effective_config(Settings(), asked)
     assert refused.model == "offline"
     assert "`big-one` is not offered here" in refused.remarks[0]
-    offered = effective_config(Settings(repo_models="big-one, other"), asked)
+    offered = effective_config(
+        Settings(repo_models="big-one, other", model="offline", model_url="http://h:1"), asked
+    )
     assert (offered.model, offered.remarks) == ("big-one", ())
 
 
 def test_a_ladder_has_only_offered_models() -> None:
     asked = read_repo_config(b"ladder: [cheap, evil, offline]\nattempts: 2\n").config
-    found = effective_config(Settings(repo_models="cheap"), asked)
+    found = effective_config(
+        Settings(repo_models="cheap", model="offline", model_url="http://h:1"), asked
+    )
     assert (found.ladder, found.model) == (("cheap", "offline"), "cheap")
     assert "`evil` is not offered here" in found.remarks[0]
     none = effective_config(Settings(), read_repo_config(b"ladder: [evil, worse]\n").config)

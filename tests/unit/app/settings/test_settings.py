@@ -48,6 +48,33 @@ def test_a_model_url_chooses_the_reference_model(monkeypatch: pytest.MonkeyPatch
     assert load().profile == "offline"
 
 
+def test_profiles_with_servers_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("hunter2\n")
+    toml = tmp_path / "p.toml"
+    toml.write_text(
+        'repo_models = ["k3"]\n[model_servers.k3]\nurl = "http://a:1/v1/, http://b:1"\n'
+        f'api_key_file = "{key}"\n[model_servers.k2-thinking]\nurl = ["http://c:1"]\n'
+        'api_key = "hunter2"\n'
+    )
+    monkeypatch.setenv("PATCHWRIGHT_CONFIG", str(toml))
+    settings = load()
+    assert (settings.profile, settings.offered_models) == ("k2-thinking", ("k2-thinking", "k3"))
+    assert settings.server_of("k3").url == ("http://a:1/v1", "http://b:1")
+    assert settings.model_key("k3") == settings.model_key("k2-thinking") == "hunter2"
+    assert settings.model_key("k2.5") == ""
+    (shown,) = [line.value for line in lines(settings) if line.name == "model_servers"]
+    assert "http://b:1" in shown
+    assert "hunter2" not in shown + repr(settings)
+    key.unlink()
+    with pytest.raises(
+        SettingsError, match=r"MODEL_SERVERS \(k3.api_key_file\): .* cannot be read"
+    ):
+        load()
+
+
 def test_environment_is_above_the_file_and_arguments_above_both(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -86,6 +113,15 @@ def test_an_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("PATCHWRIGHT_MODEL_API_KEY_FILE", "/no/such", "API_KEY_FILE: /no/such"),
         ("PATCHWRIGHT_CONFIG", "/no/such.toml", "PATCHWRIGHT_CONFIG"),
         ("PATCHWRIGHT_MODEL_OVERRIDES", "{", "MODEL_OVERRIDES"),
+        ("PATCHWRIGHT_MODEL_SERVERS", '{"k4": {"url": "http://h"}}', "no model profile 'k4'"),
+        (
+            "PATCHWRIGHT_MODEL_SERVERS",
+            '{"k3": {"uri": "hunter2"}}',
+            "MODEL_SERVERS (k3.uri): Extra",
+        ),
+        ("PATCHWRIGHT_MODEL_SERVERS", '{"k3": {"url": "h:1"}}', "MODEL_SERVERS (k3.url)"),
+        ("PATCHWRIGHT_MODEL_SERVERS", '{"k3": {"name": "x"}}', "k3 has no url"),
+        ("PATCHWRIGHT_REPO_MODELS", "k3", "REPO_MODELS offers 'k3', which needs a server"),
     ],
 )
 def test_a_wrong_setting_is_named(
