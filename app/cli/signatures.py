@@ -38,7 +38,7 @@ def ask_branches(github: GithubIntegration) -> Iterator[BranchSignatures]:
             if repo.archived:
                 continue
             rules = branch_rules(repo.requester, f"/repositories/{repo.id}", repo.default_branch)
-            yield BranchSignatures(repo.full_name, repo.default_branch, SIGNATURES in rules)
+            yield BranchSignatures(repo.full_name, repo.default_branch, SIGNATURES in rules.kinds)
 
 
 def told_branches(github: GithubIntegration) -> tuple[tuple[BranchSignatures, ...], str]:

@@ -39,6 +39,7 @@ from app.github.errors import (
 from app.github.forge import Reaction
 from app.github.records import (
     BranchCommit,
+    BranchRules,
     CheckReport,
     CheckRun,
     Comment,
@@ -466,8 +467,8 @@ class GithubForge:
         )
         await self._call_about_issue(f"edit issue #{number}", write)
 
-    async def branch_rules(self, branch: str) -> tuple[str, ...]:
-        """The kinds of rules of rulesets that hold for a branch, which need not be there yet."""
+    async def branch_rules(self, branch: str) -> BranchRules:
+        """The rules of rulesets that hold for a branch, which need not be there yet."""
         read = lambda: commits.branch_rules(  # noqa: E731
             self._client.requester, self._at, branch
         )

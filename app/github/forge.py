@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from app.github.records import (
     BranchCommit,
+    BranchRules,
     CheckReport,
     CheckRun,
     Comment,
@@ -176,8 +177,8 @@ class Forge(Protocol):
         """
         ...
 
-    async def branch_rules(self, branch: str) -> tuple[str, ...]:
-        """The kinds of rules of rulesets that hold for a branch, which need not be there yet."""
+    async def branch_rules(self, branch: str) -> BranchRules:
+        """The rules of rulesets that hold for a branch, which need not be there yet."""
         ...
 
     async def make_branch(self, branch: str, sha: str) -> None:

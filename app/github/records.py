@@ -77,6 +77,29 @@ class IssueThread:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewRules:
+    """What the rulesets of a branch ask of a pull request's reviews before it is merged."""
+
+    approvals: int = 0
+    """Reviews that approve it, of people with write access."""
+    last_push: bool = False
+    """Whether the newest push must be approved by somebody who did not make it."""
+    code_owners: bool = False
+    """Whether the owners of the changed files must approve it."""
+    conversations: bool = False
+    """Whether all conversations about its code must be resolved."""
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRules:
+    """The rules of rulesets that hold for a branch."""
+
+    kinds: tuple[str, ...] = ()
+    """GitHub's names of the rules, each once."""
+    reviews: ReviewRules = ReviewRules()
+
+
+@dataclass(frozen=True, slots=True)
 class Permission:
     """What a person may do in a repository."""
 

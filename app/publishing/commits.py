@@ -69,7 +69,7 @@ async def signatures_required(forge: Forge, signing: Signing, *branches: str) ->
     if signing.commits != "when_required":
         return signing.commits == "always"
     for branch in dict.fromkeys(branches):
-        if SIGNATURES in await forge.branch_rules(branch):
+        if SIGNATURES in (await forge.branch_rules(branch)).kinds:
             return True
     return False
 

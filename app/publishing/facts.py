@@ -16,7 +16,7 @@ from agent.journal.events import UNDECIDED, AnyEvent, ModelTurned
 from agent.journal.state import AttemptState
 from agent.model import Record
 from app.conventions.messages import MessageStyle
-from app.github.records import IssueThread
+from app.github.records import IssueThread, ReviewRules
 from app.github.webhook_events import Goal
 from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import Language
@@ -179,6 +179,8 @@ class RunFacts:
     """How the project words its commits."""
     degraded: str = ""
     """Why the environment is less than the repository needs, in sentences; empty: it is not."""
+    reviews: ReviewRules = ReviewRules()  # noqa: RUF009 - frozen
+    """What the base branch asks of a pull request's reviews."""
 
 
 Phase = Literal["queued", "preparing", "debugging", "verifying", "publishing", "done"]

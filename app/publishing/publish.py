@@ -22,7 +22,7 @@ from app.git.patch_check import SecretInPatch
 from app.git.process import GitError
 from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.github.forge import Forge
-from app.github.records import CheckReport, Comment, Pull, Repository
+from app.github.records import CheckReport, Comment, Pull, Repository, ReviewRules
 from app.publishing import code_owners, pull_template
 from app.publishing.code_owners import owners_of
 from app.publishing.comments import diagnosis_comment, settings_comment, status_comment
@@ -150,7 +150,8 @@ async def publish(
         template = await asyncio.to_thread(first_file, mirror.git_dir, run.base_commit, places)
         filled = template.decode("utf-8", errors="replace") if template else ""
         with noting(note, "pull", run, pushed.branch, pushed.commit):
-            pull = await _open_pull(forge, run, state, pushed.branch, filled, preferences)
+            facts = replace(run, reviews=await _review_rules(forge, run.base_branch))
+            pull = await _open_pull(forge, facts, state, pushed.branch, filled, preferences)
         note(_opened(pull))
     elif known.pull != pull.number:
         note(_opened(pull))
@@ -169,6 +170,17 @@ async def publish(
     telling = update_status_comment(forge, facts, "done", state, pull.url)
     await _skip_if_refused(telling, note, "tell")
     return PublishResult(pull.branch, pull.head_sha, pull, pull.draft)
+
+
+async def _review_rules(forge: Forge, branch: str) -> ReviewRules:
+    """What a branch asks of reviews; nothing where GitHub does not tell the App."""
+    try:
+        return (await forge.branch_rules(branch)).reviews
+    except (ForgeAway, RateLimited):
+        raise
+    except ForgeError as error:
+        _log.info("rules are not told", branch=branch, why=str(error))
+        return ReviewRules()
 
 
 def _opened(pull: Pull) -> PublicationStep:

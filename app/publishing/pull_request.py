@@ -13,7 +13,7 @@ from unidiff.patch import PatchSet
 
 from agent.journal.state import AttemptState
 from app.github.calls.checks import MOST_ANNOTATIONS
-from app.github.records import Annotation, CheckReport
+from app.github.records import Annotation, CheckReport, ReviewRules
 from app.publishing.facts import RunFacts, is_undecided, must_be_draft, patch_of
 from app.publishing.markers import run_marker
 from app.publishing.pull_template import Part, fill
@@ -98,6 +98,7 @@ def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:
         filled=filled.text if filled else "",
         placed=filled.placed if filled else frozenset(),
         unchecked=proof_limits(state, facts.language),
+        needed=merge_needs(facts.reviews, facts.language),
         hypotheses=state.hypotheses[-MAX_ROWS:],
     )
     marker = run_marker(facts.run_id, "pull")
@@ -205,6 +206,22 @@ def proof_limits(state: AttemptState, language: Language = "en") -> tuple[str, .
     command = state.started.test_command if state.started else ""
     found.append(words.tests_only.format(command=command) if command else words.no_tests)
     return (*found, words.no_network, words.other_platforms)
+
+
+def merge_needs(reviews: ReviewRules, language: Language = "en") -> tuple[str, ...]:
+    """What the rules of the base branch ask of reviews before a merge, in sentences."""
+    words = PHRASES[language]
+    found = []
+    if reviews.approvals == 1:
+        found.append(words.one_approval)
+    elif reviews.approvals > 1:
+        found.append(words.approvals.format(count=reviews.approvals))
+    asked = [
+        (reviews.last_push, words.last_push),
+        (reviews.code_owners, words.owners_approve),
+        (reviews.conversations, words.conversations),
+    ]
+    return (*found, *(sentence for wanted, sentence in asked if wanted))
 
 
 def diffstat(patch: str) -> tuple[FileStat, ...]:

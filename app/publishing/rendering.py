@@ -84,6 +84,11 @@ class Phrases:
     published_since: str
     claimed: str
     also_claimed: str
+    one_approval: str
+    approvals: str
+    last_push: str
+    owners_approve: str
+    conversations: str
 
 
 PHRASES: Mapping[Language, Phrases] = {
@@ -111,6 +116,11 @@ PHRASES: Mapping[Language, Phrases] = {
         claimed="An open pull request already claims to fix this issue: {pulls}. Work has not "
         "begun; comment `/{name} fix` to start it anyway.",
         also_claimed="An open pull request claims to fix this issue, too: {pulls}.",
+        one_approval="One approving review of somebody with write access.",
+        approvals="{count} approving reviews of people with write access.",
+        last_push="An approval of the newest push by somebody who did not make it.",
+        owners_approve="An approval by the code owners of the changed files.",
+        conversations="An end to every conversation about the code.",
     ),
     "de": Phrases(
         prepare="Sandbox mit dem Repository vorbereiten",
@@ -138,5 +148,10 @@ PHRASES: Mapping[Language, Phrases] = {
         claimed="Ein offener Pull Request soll dieses Issue schon beheben: {pulls}. Der Lauf hat "
         "nicht begonnen; `/{name} fix` in einem Kommentar startet ihn trotzdem.",
         also_claimed="Auch ein offener Pull Request soll dieses Issue beheben: {pulls}.",
+        one_approval="Eine zustimmende Review von jemandem mit Schreibrecht.",
+        approvals="{count} zustimmende Reviews von Leuten mit Schreibrecht.",
+        last_push="Eine Zustimmung zum letzten Push von jemandem, der ihn nicht gemacht hat.",
+        owners_approve="Eine Zustimmung der Code Owner der geänderten Dateien.",
+        conversations="Ein Ende jeder Unterhaltung über den Code.",
     ),
 }

@@ -14,6 +14,7 @@ from app.attachments.images import ImageRefused, make_safe
 from app.attachments.links import ImageLink, signed_address
 from app.git.files import first_file
 from app.git.mirror import Mirror
+from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.github.records import FailedCheck
 from app.runs.active_run import ActiveRun
 from app.telemetry import logs
@@ -25,7 +26,7 @@ async def ci_logs(run: ActiveRun, checks: tuple[int, ...]) -> tuple[Attachment, 
     """Store the logs of these checks with the run, if they have any."""
     kept = []
     for check in checks:
-        data = await run.forge.check_log(check)
+        data = await _check_log(run, check)
         if data:
             log = Attachment(
                 id=f"{ATTACHED}ci-{check}", name=f"log of the failed check {check}", size=len(data)
@@ -118,8 +119,19 @@ def _is_hex(text: str) -> bool:
 
 async def keep_check_log(run: ActiveRun, check: FailedCheck) -> str:
     """Store a failed check's log with the run; returns its id, empty if there is none."""
-    data = await run.forge.check_log(check.id)
+    data = await _check_log(run, check.id)
     if not data:
         return ""
     run.store.put_log(run.record.id, f"{ATTACHED}ci-{check.id}", data)
     return f"{ATTACHED}ci-{check.id}"
+
+
+async def _check_log(run: ActiveRun, check: int) -> bytes | None:
+    """A failed check's log; None where there is none for the App, which must not end the run."""
+    try:
+        return await run.forge.check_log(check)
+    except (ForgeAway, RateLimited):
+        raise
+    except ForgeError as error:
+        _log.warning("a check's log is left out", run=run.record.id, check=check, why=str(error))
+        return None

@@ -9,13 +9,14 @@ import pytest
 
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
-from tests.stories import history_table, question_table, signed_table
+from tests.stories import history_table, question_table, review_rules_table, signed_table
 from tests.stories.crashes import Crashes
 from tests.stories.table import STORIES
 from tests.stories.world import StoryWorld
 
 assert history_table
 assert question_table
+assert review_rules_table
 assert signed_table  # their stories are listed, too
 WHOLE = bool(os.environ.get("PATCHWRIGHT_CHECK_STORIES"))
 REPRESENTATIVE = {
@@ -51,6 +52,7 @@ REPRESENTATIVE = {
     "a-rule-wants-signatures-on-every-branch": 3,
     "a-rule-wants-signatures-on-the-default-branch": 2,
     "a-change-is-signed-too": 10,
+    "a-bots-pull-request-needs-two-reviews": 3,
     "branch-protection-wants-signatures-and-only-its-refusal-tells": 3,
     "the-projects-ways-are-read-from-its-default-branch-and-followed": 3,
 }

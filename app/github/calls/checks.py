@@ -105,7 +105,7 @@ def _is_up_to_date(run: dict[str, Any], report: CheckReport) -> bool:
 
 def is_on_branch(requester: Requester, at: str, branch: str, sha: str) -> bool:
     """Whether a commit is on a branch of this repository; a fork's commits are not."""
-    path = f"{at}/compare/{quote(branch, safe='/')}...{sha}"
+    path = f"{at}/compare/{quote(branch, safe='')}...{sha}"
     try:
         _, compared = requester.requestJsonAndCheck("GET", path, parameters={"per_page": 1})
     except GithubException as error:

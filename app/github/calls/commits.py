@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import base64
 from typing import Any
+from urllib.parse import quote
 
 from github import GithubException
 from github.Requester import Requester
 
 from app.github.answers import OddAnswer
 from app.github.errors import BranchElsewhere, CommitRefused
-from app.github.records import BranchCommit
+from app.github.records import BranchCommit, BranchRules, ReviewRules
 
 
 def branch_tip(requester: Requester, at: str, branch: str) -> str:
     """The commit that a branch is at; empty where there is no such branch."""
     try:
-        _, ref = requester.requestJsonAndCheck("GET", f"{at}/git/ref/heads/{branch}")
+        _, ref = requester.requestJsonAndCheck(
+            "GET", f"{at}/git/ref/heads/{quote(branch, safe='')}"
+        )
     except GithubException as error:
         if error.status != 404:
             raise
@@ -89,20 +92,33 @@ def commit_on_branch(requester: Requester, at: str, name: str, wanted: BranchCom
     return str(data["commit"]["oid"])
 
 
-def branch_rules(requester: Requester, at: str, branch: str) -> tuple[str, ...]:
-    """The kinds of rules of rulesets that hold for a branch, which need not be there yet.
+def branch_rules(requester: Requester, at: str, branch: str) -> BranchRules:
+    """The rules of rulesets that hold for a branch, which need not be there yet.
 
-    None where the server knows no rulesets (GitHub Enterprise Server before 3.11).
+    None where the server knows no rulesets (GitHub Enterprise Server before 3.11). Rules of branch
+    protection, the older kind, are for administrators alone to read.
     """
     try:
-        _, rules = requester.requestJsonAndCheck("GET", f"{at}/rules/branches/{branch}")
+        _, rules = requester.requestJsonAndCheck(
+            "GET", f"{at}/rules/branches/{quote(branch, safe='')}"
+        )
     except GithubException as error:
         if error.status not in (403, 404):
             raise
-        return ()
+        return BranchRules()
     if not isinstance(rules, list):
         raise OddAnswer("no list of rules")
-    return tuple(dict.fromkeys(str(rule["type"]) for rule in rules))
+    asked = [rule.get("parameters") or {} for rule in rules if rule["type"] == "pull_request"]
+    return BranchRules(
+        kinds=tuple(dict.fromkeys(str(rule["type"]) for rule in rules)),
+        # Where several rulesets hold, the strictest of each counts ("About rulesets").
+        reviews=ReviewRules(
+            approvals=max((p["required_approving_review_count"] for p in asked if p), default=0),
+            last_push=any(p.get("require_last_push_approval") for p in asked),
+            code_owners=any(p.get("require_code_owner_review") for p in asked),
+            conversations=any(p.get("required_review_thread_resolution") for p in asked),
+        ),
+    )
 
 
 def _after_refusal(

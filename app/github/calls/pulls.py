@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import quote
 
 from github import GithubException
 from github.Requester import Requester
@@ -130,9 +131,10 @@ def edit_issue(
 def delete_branch(requester: Requester, at: str, branch: str, sha: str) -> None:
     """Delete a branch if it is at this commit. Idempotent."""
     try:
-        _, ref = requester.requestJsonAndCheck("GET", f"{at}/git/ref/heads/{branch}")
+        name = quote(branch, safe="")  # else what comes after a # is not sent
+        _, ref = requester.requestJsonAndCheck("GET", f"{at}/git/ref/heads/{name}")
         if ref["object"]["sha"] == sha:
-            requester.requestJsonAndCheck("DELETE", f"{at}/git/refs/heads/{branch}")
+            requester.requestJsonAndCheck("DELETE", f"{at}/git/refs/heads/{name}")
     except GithubException as error:
         if error.status not in (404, 409, 422):
             raise

@@ -45,12 +45,12 @@ def against(bare: Path, old: str, new: str, ref: str) -> str:
     return "\n".join(line.removeprefix("- ") for line in kept) if done.returncode else ""
 
 
-def kinds(bare: Path, branch: str) -> list[str]:
-    """The kinds of rules that hold for a branch, as they were installed."""
+def rules_for(bare: Path, branch: str) -> list[Rule]:
+    """The rules that hold for a branch, as they were installed."""
     if not (bare / "rules.json").exists():
         return []
     rules: list[Rule] = json.loads((bare / "rules.json").read_text())
-    return [rule["kind"] for rule in rules if fnmatch.fnmatch(branch, rule.get("on", "*"))]
+    return [rule for rule in rules if fnmatch.fnmatch(branch, rule.get("on", "*"))]
 
 
 def violations(rules: list[Rule], old: str, new: str, ref: str) -> list[str]:

@@ -1,6 +1,7 @@
 """What follows when refs moved: pull requests follow their branch, and events are sent."""
 
 from tests.doubles.github import repository as git
+from tests.doubles.github import required_reviews
 from tests.doubles.github.operations.operation import Hooks
 from tests.doubles.github.shapes import basic, pulls
 from tests.doubles.github.state import Issue, Json, Repo, User, World
@@ -25,6 +26,7 @@ def refs_changed(world: World, hooks: Hooks, repo: Repo, who: User, moves: Moves
         if not name.startswith("refs/heads/"):
             continue
         branch = name.removeprefix("refs/heads/")
+        repo.pushers[branch] = who.login
         for item in list(repo.issues.values()):
             pull = item.pull
             if pull is None or item.state != "open":
@@ -63,7 +65,8 @@ def _head_moved(
         body |= {"action": "closed"}
     else:
         git.keep_pull_head(repo.git, source.git, item.number, new)
-        item.pull.head_sha = new
+        item.pull.head_sha, item.pull.pushed_by = new, who.login
+        required_reviews.dismiss_stale(repo, item.pull)
         body |= {"action": "synchronize", "before": old, "after": new}
     body["pull_request"] = pulls.pull_full(world, repo, item)
     hooks.emit("pull_request", repo, who, body)

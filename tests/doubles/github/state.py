@@ -107,6 +107,11 @@ class Pull:
     draft: bool
     head_repo_id: int = 0
     """The fork that its branch lies in; 0: none."""
+    pushed_by: str = ""
+    """Login of who pushed last to its branch."""
+    mergeable_of: tuple[str, str] = ("", "")
+    """Base and head for which GitHub has tried the merge: it does when somebody asks, and says
+    nothing until it is done."""
     maintainer_can_modify: bool = False
     merged_at: datetime | None = None
     merged_by: User | None = None
@@ -224,6 +229,8 @@ class Repo:
     protected_branches: set[str] = field(default_factory=set)
     drafts: bool = True
     """False: as in private repositories on free plans."""
+    pushers: dict[str, str] = field(default_factory=dict)
+    """Who pushed last, by branch."""
     pull_creation: str = "all"
     """``all``, ``collaborators`` or ``none``: who may open pull requests."""
     closes_pulls: bool = True

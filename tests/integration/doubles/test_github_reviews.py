@@ -11,7 +11,7 @@ from github import Auth, GithubIntegration
 from github.GithubException import GithubException
 from github.Repository import Repository
 
-from tests.doubles.github.client import GithubWorld
+from tests.doubles.github.client import GithubWorld, WorldRefused
 from tests.doubles.github.server import GithubServer
 
 REPO = "acme/widget"
@@ -63,6 +63,65 @@ def test_a_review_with_comments_is_answered_in_its_threads(
     assert [r.state for r in pull.get_reviews()][-1] == "APPROVED"
     with pytest.raises(GithubException, match="Can not approve your own"):
         pull.create_review(event="APPROVE")
+
+
+def test_a_merge_waits_for_what_the_branch_asks_of_reviews(
+    github_world: GithubWorld, seen: Repository
+) -> None:
+    rule = {"kind": "pull_request", "on": "main", "approvals": "2", "last_push": "yes"}
+    rule |= {"code_owners": "ann", "threads": "yes"}
+    github_world.admin("change-repo", repo=REPO, rules=[rule, {"kind": "checks", "on": "main"}])
+    pull = seen.create_pull(base="main", head="fix", title="Fix", body="")
+    max_, ann = github_world.person("max"), github_world.collaborator(REPO, "ann")
+    eve = github_world.collaborator(REPO, "eve", "triage")
+    missing = [
+        "At least 2 approving reviews are required by reviewers with write access.",
+        "Waiting on code owner review from ann.",
+        "New changes require approval from someone other than the last pusher.",
+        'Required status check "build" is expected.',
+    ]
+
+    def refused() -> list[str]:
+        with pytest.raises(WorldRefused, match=r"^405 ") as error:
+            max_.merge(REPO, pull.number)
+        said = json.loads(str(error.value).split(": ", 1)[1])["message"]
+        first, *lines = said.removesuffix("\n\n").split("\n\n")
+        assert first == "Repository rule violations found"
+        return list(lines)
+
+    assert refused() == missing
+    # Neither those without write access count, nor who pushed last where somebody else has to.
+    eve.review(REPO, pull.number, "APPROVE")
+    max_.review(REPO, pull.number, "APPROVE")
+    assert refused() == missing
+    ann.review(REPO, pull.number, "APPROVE")
+    assert refused() == missing[3:]
+    github_world.ci(REPO, "fix", "success", name="build")
+    note = {"path": "a.py", "line": 2, "body": "why?"}
+    ann.review(REPO, pull.number, "COMMENT", "", [note])
+    assert refused() == ["A conversation must be resolved before this pull request can be merged."]
+    seen.get_pull(pull.number)
+    assert seen.get_pull(pull.number).mergeable_state == "blocked"
+    rule |= {"threads": ""}
+    github_world.admin("change-repo", repo=REPO, rules=[rule, {"kind": "checks", "on": "main"}])
+    assert seen.get_pull(pull.number).mergeable_state == "clean"
+    [told] = max_.call("GET", f"/repos/{REPO}/rules/branches/main")
+    assert told["type"] == "pull_request"
+    assert told["parameters"]["required_approving_review_count"] == 2
+    max_.merge(REPO, pull.number)
+
+
+def test_branch_protection_refuses_a_merge_in_one_sentence(
+    github_world: GithubWorld, seen: Repository
+) -> None:
+    rule = {"kind": "protection", "on": "main", "approvals": "1", "last_push": "yes"}
+    github_world.admin("change-repo", repo=REPO, rules=[rule])
+    pull = seen.create_pull(base="main", head="fix", title="Fix", body="")
+    wanted = '"At least 1 approving review is required by reviewers with write access."'
+    with pytest.raises(WorldRefused, match=wanted):
+        github_world.person("max").merge(REPO, pull.number)
+    # It is for administrators alone to read.
+    assert github_world.person("max").call("GET", f"/repos/{REPO}/rules/branches/main") == []
 
 
 def test_comments_outside_of_the_diff_are_refused(

@@ -107,7 +107,9 @@ def test_label_comment_push_pull_request_merge(
     assert seen.get_branch(BRANCH).commit.commit.message == "Use -1"
     pull = seen.create_pull(base="main", head=BRANCH, title="Fix last()", body=f"Fixes #{number}")
     assert (pull.additions, pull.deletions, pull.changed_files) == (1, 1, 1)
-    assert pull.mergeable is True
+    assert (pull.mergeable, pull.mergeable_state) == (None, "unknown"), "not tried yet"
+    assert seen.get_pull(pull.number).mergeable is None, "tried because somebody asked"
+    assert seen.get_pull(pull.number).mergeable is True
     assert [p.number for p in seen.get_pulls(head=f"acme:{BRANCH}")] == [pull.number]
     assert list(seen.get_pulls(head="acme:other")) == []
     pull.edit(body=f"Fixes #{number}\n\nProof")

@@ -25,6 +25,7 @@ from app.git.mirror import Mirror
 from app.github.errors import ForgeAway, ForgeMissing
 from app.github.forge import Reaction
 from app.github.records import (
+    BranchRules,
     CheckReport,
     CheckRun,
     Comment,
@@ -191,8 +192,8 @@ class FileForge:
     async def open_issue(self, marker: str, title: str, body: str) -> int:
         raise NotImplementedError
 
-    async def branch_rules(self, branch: str) -> tuple[str, ...]:
-        return ()
+    async def branch_rules(self, branch: str) -> BranchRules:
+        return BranchRules()
 
     async def delete_branch(self, branch: str, sha: str) -> None:
         raise NotImplementedError

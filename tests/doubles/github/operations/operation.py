@@ -1,7 +1,7 @@
 """An operation of the API: its path, who may call it, what a call has and what it answers."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,7 +22,9 @@ class Answer:
 class GithubError(Exception):
     """An answer of 4xx in GitHub's form."""
 
-    def __init__(self, status: int, message: str, errors: list[Json] | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, errors: Sequence[Json | str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
@@ -36,7 +38,7 @@ class GithubError(Exception):
             "status": str(self.status),
         }
         if self.errors is not None:
-            body["errors"] = self.errors
+            body["errors"] = list(self.errors)
         return Answer(self.status, body)
 
 

@@ -3,6 +3,7 @@
 import itertools
 
 from tests.doubles.github import repository as git
+from tests.doubles.github import required_reviews
 from tests.doubles.github.auth import require_role
 from tests.doubles.github.operations.issue_changes import emit_item
 from tests.doubles.github.operations.issues import checked_body, set_state
@@ -114,6 +115,7 @@ def create_pull(call: Call) -> Answer:
             base_sha=base_sha,
             draft=bool(call.body.get("draft", False)),
             head_repo_id=head_repo_id,
+            pushed_by=source.pushers.get(branch, ""),
         ),
     )
     repo.issues[item.number] = item
@@ -148,7 +150,10 @@ def get_pull(call: Call) -> Answer:
     if "patch" in call.accept:
         span = f"{pull.base_sha}..{pull.head_sha}"
         return _text(git.run(call.repo.git, "format-patch", "--stdout", span))
-    return Answer(200, pulls.pull_full(call.world, call.repo, item))
+    shown = pulls.pull_full(call.world, call.repo, item)
+    # Tried now, in the background: the next who asks is told.
+    pull.mergeable_of = pulls.merge_of(call.repo, pull)
+    return Answer(200, shown)
 
 
 @table.add("pulls/update", f"PATCH {_ONE}", needs=_WRITE)
@@ -209,6 +214,8 @@ def merge(call: Call) -> Answer:
     tree = git.merge_tree(repo.git, base, pull.head_sha)
     if tree is None:
         raise GithubError(405, "Pull Request is not mergeable")
+    if missing := required_reviews.refusal(repo, item):
+        raise GithubError(405, missing)
     method = call.body.get("merge_method", "merge")
     parents = [base, pull.head_sha] if method == "merge" else [base]
     said = call.body.get("commit_title") or f"Merge pull request #{item.number}: {item.title}"

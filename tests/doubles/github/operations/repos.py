@@ -2,7 +2,7 @@
 
 import base64
 
-from tests.doubles.github import push_rules
+from tests.doubles.github import push_rules, required_reviews
 from tests.doubles.github import repository as git
 from tests.doubles.github.operations.operation import (
     Answer,
@@ -338,23 +338,26 @@ _RULES = {
     "signatures": "required_signatures",
     "linear_history": "required_linear_history",
     "creation": "creation",
+    "pull_request": "pull_request",
 }
-"""Rules that GitHub names without parameters."""
+"""GitHub's names of rules."""
 
 
 @table.add("repos/get-branch-rules", "GET /repos/{owner}/{repo}/rules/branches/{branch}")
 def branch_rules(call: Call) -> Answer:
     """The rules of rulesets that hold for a branch, which need not exist."""
-    rules = [
-        {
-            "type": _RULES[kind],
-            "ruleset_source_type": "Repository",
-            "ruleset_source": call.repo.full_name,
-            "ruleset_id": 1,
-        }
-        for kind in push_rules.kinds(call.repo.git, call.path["branch"])
-        if kind in _RULES
-    ]
+    rules = []
+    for rule in push_rules.rules_for(call.repo.git, call.path["branch"]):
+        if rule["kind"] in _RULES:
+            told: Json = {
+                "type": _RULES[rule["kind"]],
+                "ruleset_source_type": "Repository",
+                "ruleset_source": call.repo.full_name,
+                "ruleset_id": 1,
+            }
+            if rule["kind"] == "pull_request":
+                told["parameters"] = required_reviews.parameters(rule)
+            rules.append(told)
     return paged(call, rules)
 
 

@@ -83,7 +83,8 @@ def _submit(call: Call, item: Issue, pull: Pull, review: Review, event: str) -> 
         raise invalid("PullRequestReview", "event", "invalid")
     if event != "COMMENT" and item.user is call.user:
         verb = "approve" if event == "APPROVE" else "request changes on"
-        raise GithubError(422, f"Can not {verb} your own pull request")
+        said = f"Review Can not {verb} your own pull request"
+        raise GithubError(422, "Unprocessable Entity", [said])
     comments = [said for said in pull.review_comments if said.review_id == review.id]
     if event != "APPROVE" and not review.body and not comments:
         raise invalid("PullRequestReview", "body", "missing_field")

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from tests.doubles.github import push_rules
+from tests.doubles.github import push_rules, required_reviews
 from tests.doubles.github import repository as git
 from tests.doubles.github.shapes.basic import (
     association,
@@ -115,7 +115,7 @@ def pull_full(world: World, repo: Repo, item: Issue) -> Json:
     assert item.pull is not None
     pull = item.pull
     files = git.changes(repo.git, pull.base_sha, pull.head_sha)
-    mergeable, state = mergeability(repo, item.state, pull)
+    mergeable, state = mergeability(repo, item)
     return pull_simple(world, repo, item) | {
         "merged": pull.merged_at is not None,
         "mergeable": mergeable,
@@ -132,14 +132,25 @@ def pull_full(world: World, repo: Repo, item: Issue) -> Json:
     }
 
 
-def mergeability(repo: Repo, state: str, pull: Pull) -> tuple[bool | None, str]:
-    """``mergeable`` and ``mergeable_state``, from a merge tried against the base as it is now."""
-    base = git.branch_tip(repo.git, pull.base_ref)
-    if state != "open" or base is None:
+def merge_of(repo: Repo, pull: Pull) -> tuple[str, str]:
+    """Base and head of the merge that would be made now."""
+    return git.branch_tip(repo.git, pull.base_ref) or "", pull.head_sha
+
+
+def mergeability(repo: Repo, item: Issue) -> tuple[bool | None, str]:
+    """``mergeable`` and ``mergeable_state``, from a merge tried against the base as it is now.
+
+    Null until GitHub has tried: "Checking mergeability of pull requests" at docs.github.com.
+    """
+    assert item.pull is not None
+    pull, (base, head) = item.pull, merge_of(repo, item.pull)
+    if item.state != "open" or not base or pull.mergeable_of != (base, head):
         return None, "unknown"
-    if git.merge_tree(repo.git, base, pull.head_sha) is None:
+    if git.merge_tree(repo.git, base, head) is None:
         return False, "dirty"
-    return True, "draft" if pull.draft else "clean"
+    if pull.draft:
+        return True, "draft"
+    return True, "blocked" if required_reviews.refusal(repo, item) else "clean"
 
 
 def review(world: World, repo: Repo, item: Issue, given: Review) -> Json:

@@ -63,27 +63,33 @@ async def test_githubs_own_commits_are_taken_once_and_never_over_others(
 ) -> None:
     proof = KeptProof(github_server, github_world, tmp_path, "org-own/shop")
     base = git(proof.bare, "rev-parse", "main")
-    wanted = BranchCommit("fix/it", base, "", "Fix it\n\nBecause.", (("a b/ü.txt", b"\xff\0"),))
+    branch = "fix/#1-by-100%25"  # all of it allowed in names, and none of it in addresses
+    wanted = BranchCommit(branch, base, "", "Fix it\n\nBecause.", (("a b/ü.txt", b"\xff\0"),))
     installation = installation_of(github_server, proof.repo)
     forge = GithubForge(app_of(github_server), installation, proof.repo)
-    await forge.make_branch("fix/it", base)
-    await forge.make_branch("fix/it", base)
+    await forge.make_branch(branch, base)
+    await forge.make_branch(branch, base)
     made = await forge.commit_on_branch(wanted)
-    assert git(proof.bare, "rev-parse", "fix/it") == made
-    tree = git(proof.bare, "rev-parse", "fix/it^{tree}")
-    known = BranchCommit("fix/it", base, tree, wanted.message, wanted.additions)
+    assert git(proof.bare, "rev-parse", branch) == made
+    tree = git(proof.bare, "rev-parse", f"{branch}^{{tree}}")
+    known = BranchCommit(branch, base, tree, wanted.message, wanted.additions)
     assert await forge.commit_on_branch(known) == await forge.found_commit(known) == made
-    assert git(proof.bare, "rev-list", "--count", "main..fix/it") == "1"
+    assert git(proof.bare, "rev-list", "--count", f"main..{branch}") == "1"
     with pytest.raises(BranchElsewhere):
         await forge.commit_on_branch(wanted)
     proof.change(rules=[{"kind": "path", "pattern": "secret/*"}])
-    refused = BranchCommit("fix/it", made, "", "More", (("secret/x", b"x"),))
+    refused = BranchCommit(branch, made, "", "More", (("secret/x", b"x"),))
     with pytest.raises(CommitRefused, match="File path is restricted"):
         await forge.commit_on_branch(refused)
-    assert git(proof.bare, "rev-parse", "fix/it") == made
+    assert git(proof.bare, "rev-parse", branch) == made
     proof.change(rules=[{"kind": "creation", "on": "x/*"}, SIGNED | {"on": "main"}])
     with pytest.raises(CommitRefused, match="creations being restricted"):
         await forge.make_branch("x/y", base)
-    assert await forge.branch_rules("main") == ("required_signatures",)
-    assert await forge.branch_rules("x/y") == ("creation",)
+    assert (await forge.branch_rules("main")).kinds == ("required_signatures",)
+    assert (await forge.branch_rules("x/#y")).kinds == ("creation",)
+    assert await forge.is_on_branch(branch, base)
+    await forge.delete_branch(branch, base)
+    assert git(proof.bare, "rev-parse", branch) == made, "it is elsewhere"
+    await forge.delete_branch(branch, made)
+    assert not git(proof.bare, "for-each-ref", "refs/heads/fix")
     await forge.close()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 
 from agent.journal.events import GateJudged, HunkEvidence
 from app.git.files import first_file
+from app.github.records import ReviewRules
 from app.publishing.code_owners import MOST_REVIEWERS, Owners, owners_of
 from app.publishing.comments import settings_comment, status_comment
 from app.publishing.pull_request import (
@@ -18,11 +19,13 @@ from app.publishing.pull_request import (
     check_annotations,
     check_report,
     commit_message,
+    merge_needs,
     pull_body,
     pull_title,
 )
 from app.publishing.pull_template import Part, fill, places
 from app.repo_config.parser import read_repo_config
+from app.repo_config.schema import Language
 from app.sanitize.markdown import Markdown
 from tests.support.runs.proven import FACTS, PATCH, UNPROVEN, WHOLE
 from tests.support.runs.world import make_remote
@@ -282,6 +285,18 @@ def test_a_set_up_that_the_model_found_is_proposed_as_it_stands(
         assert f"```yaml\n{recipe}```" in text
     plain = replace(FACTS, language=language)
     assert said not in pull_body(plain, WHOLE) + status_comment(plain, "done", WHOLE)
+
+
+def test_what_the_branch_asks_of_reviews_is_told_and_nothing_where_it_asks_nothing() -> None:
+    assert merge_needs(ReviewRules()) == ()
+    all_of_it = ReviewRules(1, last_push=True, code_owners=True, conversations=True)
+    for language in get_args(Language):
+        assert len(merge_needs(all_of_it, language)) == 4
+    assert merge_needs(ReviewRules(3)) == ("3 approving reviews of people with write access.",)
+    heading = "## Before it can be merged"
+    assert heading not in pull_body(FACTS, WHOLE)
+    told = pull_body(replace(FACTS, base_branch="a`b", reviews=ReviewRules(2)), WHOLE)
+    assert heading in told and "The rules of ``a`b`` ask for this" in told
 
 
 def test_who_asked_for_it_is_a_co_author_where_that_is_wanted_and_nobody_twice() -> None:
