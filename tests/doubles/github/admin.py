@@ -9,12 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.doubles.github import moves, push_rules
+from tests.doubles.github import moves
 from tests.doubles.github import repository as git
 from tests.doubles.github.faults import Fault
 from tests.doubles.github.hooks import Deliverer
 from tests.doubles.github.operations.checks import suite_for
 from tests.doubles.github.pushes import noreply
+from tests.doubles.github.rules import push_rules
 from tests.doubles.github.shapes import basic, checks
 from tests.doubles.github.state import (
     ROLES,

@@ -7,12 +7,12 @@ import base64
 import binascii
 import re
 
-from tests.doubles.github import push_rules
 from tests.doubles.github import repository as git
 from tests.doubles.github.auth import can_see
 from tests.doubles.github.operations.operation import Actor, Call, Hooks, at_least, grants
 from tests.doubles.github.operations.pulls import set_draft
 from tests.doubles.github.pushes import noreply, refs_changed
+from tests.doubles.github.rules import push_rules
 from tests.doubles.github.state import Issue, Json, Repo, World, from_node_id
 
 _MUTATION = re.compile(r"mutation\b[^{]*\{\s*(\w+)\s*\(")

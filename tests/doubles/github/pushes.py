@@ -1,8 +1,8 @@
 """What follows when refs moved: pull requests follow their branch, and events are sent."""
 
 from tests.doubles.github import repository as git
-from tests.doubles.github import required_reviews
 from tests.doubles.github.operations.operation import Hooks
+from tests.doubles.github.rules import required_reviews
 from tests.doubles.github.shapes import basic, pulls
 from tests.doubles.github.state import Issue, Json, Repo, User, World
 

@@ -3,7 +3,6 @@
 import itertools
 
 from tests.doubles.github import repository as git
-from tests.doubles.github import required_reviews
 from tests.doubles.github.auth import require_role
 from tests.doubles.github.operations.issue_changes import emit_item
 from tests.doubles.github.operations.issues import checked_body, set_state
@@ -17,6 +16,7 @@ from tests.doubles.github.operations.operation import (
     paged,
 )
 from tests.doubles.github.pushes import noreply, refs_changed
+from tests.doubles.github.rules import required_reviews
 from tests.doubles.github.shapes import basic, pulls
 from tests.doubles.github.state import Issue, Json, Pull, Repo
 

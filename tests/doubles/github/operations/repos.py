@@ -2,7 +2,6 @@
 
 import base64
 
-from tests.doubles.github import push_rules, required_reviews
 from tests.doubles.github import repository as git
 from tests.doubles.github.operations.operation import (
     Answer,
@@ -15,6 +14,7 @@ from tests.doubles.github.operations.operation import (
     paged,
 )
 from tests.doubles.github.pushes import refs_changed
+from tests.doubles.github.rules import push_rules, required_reviews
 from tests.doubles.github.shapes import basic, pulls
 from tests.doubles.github.state import ROLES, Json, Repo, node_id
 

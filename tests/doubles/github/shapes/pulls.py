@@ -2,8 +2,8 @@
 
 from urllib.parse import quote
 
-from tests.doubles.github import push_rules, required_reviews
 from tests.doubles.github import repository as git
+from tests.doubles.github.rules import push_rules, required_reviews
 from tests.doubles.github.shapes.basic import (
     association,
     label,

@@ -16,9 +16,9 @@ from app.git.mirror import Identity, Mirror, PushRefused
 from app.publishing.obstacles import KINDS, obstacle_of
 from app.publishing.publication import Publication
 from app.publishing.unpublished import unpublished_comment
-from tests.doubles.github import push_rules
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import require_description
+from tests.doubles.github.rules import push_rules
 from tests.doubles.github.server import GithubServer, Options
 from tests.support.github.app import CART, PATCH, git
 from tests.support.markdown import outside_code

@@ -6,9 +6,9 @@ kellylford/QuickMail#364 (the last push); "About protected branches" and "Availa
 rulesets" say what counts.
 """
 
-from tests.doubles.github import push_rules
 from tests.doubles.github import repository as git
 from tests.doubles.github.operations.operation import at_least
+from tests.doubles.github.rules import push_rules
 from tests.doubles.github.state import Issue, Json, Pull, Repo, Review, User
 
 PARAMETERS: dict[str, str] = {

@@ -1,0 +1,1 @@
+"""What the rules of branches refuse: pushes, and merges."""
