@@ -26,7 +26,7 @@ from app.github.app import (
     integration,
     repository_path,
 )
-from app.github.calls import accounts, checks, commits, pulls
+from app.github.calls import accounts, checks, closing, commits, pulls
 from app.github.convert import as_comment, as_pull, as_thread, forge_error
 from app.github.errors import (
     ForgeAway,
@@ -503,6 +503,40 @@ class GithubForge:
             self._client.requester, self._at, branch, sha
         )
         await self._call(f"delete the branch {branch}", write)
+
+    async def last_word(self, number: int) -> datetime | None:
+        """When a person last commented on a pull request or reviewed it; None: nobody has."""
+        read = lambda: closing.last_word(self._client.requester, self._at, number)  # noqa: E731
+        return await self._call(f"read the conversation of #{number}", read)
+
+    async def is_by_a_person(self, sha: str) -> bool:
+        """Whether a commit's author is no bot; one whose account is not known counts, too."""
+        read = lambda: closing.is_by_a_person(self._client.requester, self._at, sha)  # noqa: E731
+        return await self._call(f"read who wrote {sha[:12]}", read)
+
+    async def close_pull(self, number: int) -> None:
+        """Close a pull request. Idempotent."""
+        write = lambda: closing.set_open(  # noqa: E731
+            self._client.requester, self._at, number, is_open=False
+        )
+        await self._call(f"close pull request #{number}", write)
+
+    async def reopen_pull(self, number: int) -> None:
+        """Open a closed pull request again. Idempotent."""
+        write = lambda: closing.set_open(  # noqa: E731
+            self._client.requester, self._at, number, is_open=True
+        )
+        await self._call(f"open pull request #{number} again", write)
+
+    async def keep_ref(self, name: str, sha: str) -> None:
+        """Keep a commit under a name outside of branches and tags. Idempotent."""
+        write = lambda: closing.keep_ref(self._client.requester, self._at, name, sha)  # noqa: E731
+        await self._call(f"keep {sha[:12]} as {name}", write)
+
+    async def drop_ref(self, name: str) -> None:
+        """Delete such a ref. Idempotent."""
+        write = lambda: closing.drop_ref(self._client.requester, self._at, name)  # noqa: E731
+        await self._call(f"delete {name}", write)
 
     async def close(self) -> None:
         """Release connections. Safe to call twice."""

@@ -1,7 +1,7 @@
 """What a comment says to the App: a command, a mention, or nothing.
 
     /patchwright fix [hint] | plan [hint] | go [hint] | bisect [good] | stop | retry | publish
-    /patchwright check | prove | answer N | hint … | explain | help
+    /patchwright check | prove | answer N | hint … | keep | reopen | explain | help
     @patchwright …
 
 Only what a person wrote as their own words counts: quotes, code and what a page does not show are
@@ -29,6 +29,8 @@ Verb = Literal[
     "prove",
     "answer",
     "hint",
+    "keep",
+    "reopen",
     "explain",
     "help",
 ]

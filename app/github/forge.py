@@ -203,6 +203,33 @@ class Forge(Protocol):
         """Delete a branch if it is at this commit. Idempotent."""
         ...
 
+    async def last_word(self, number: int) -> datetime | None:
+        """When a person last commented on a pull request or reviewed it; None: nobody has."""
+        ...
+
+    async def is_by_a_person(self, sha: str) -> bool:
+        """Whether a commit's author is no bot; one whose account is not known counts, too."""
+        ...
+
+    async def close_pull(self, number: int) -> None:
+        """Close a pull request. Idempotent."""
+        ...
+
+    async def reopen_pull(self, number: int) -> None:
+        """Open a closed pull request again. Idempotent.
+
+        Raises `ForgeRefused` where its branch is gone, or has left the commit it was closed with.
+        """
+        ...
+
+    async def keep_ref(self, name: str, sha: str) -> None:
+        """Keep a commit under a name outside of branches and tags. Idempotent."""
+        ...
+
+    async def drop_ref(self, name: str) -> None:
+        """Delete such a ref. Idempotent."""
+        ...
+
     async def close(self) -> None:
         """Release connections. Safe to call twice."""
         ...

@@ -202,6 +202,14 @@ class OnboardingDue(EventSource):
     kind: Literal["onboarding_due"] = "onboarding_due"
 
 
+class ExpiryDue(EventSource):
+    """It is time to see whether anybody looks at a pull request of ours. Our own work."""
+
+    kind: Literal["expiry_due"] = "expiry_due"
+    pull_number: Id
+    run_id: str
+
+
 class AlertDue(EventSource):
     """An alert's issue is to be opened or brought up to date. No delivery of GitHub's."""
 
@@ -236,6 +244,7 @@ WebhookEvent = Annotated[
     | CheckAsked
     | ProofDue
     | OnboardingDue
+    | ExpiryDue
     | AlertDue
     | AlertFixed,
     Field(discriminator="kind"),

@@ -11,6 +11,7 @@ import asyncio
 from agent.journal.events import GO_AHEAD, PLAN_AGAIN, ReproductionDeclared
 from agent.journal.state import fold
 from app.admission import authorization
+from app.expiry import pull_requests
 from app.github import commands
 from app.github.errors import ForgeError, ForgeMissing, InstallationGone
 from app.github.forge import Forge
@@ -23,6 +24,7 @@ from app.github.webhook_events import (
     CheckFailed,
     Commented,
     EventSource,
+    ExpiryDue,
     Goal,
     IssueClosed,
     Labeled,
@@ -120,6 +122,8 @@ async def _give_up(
         onboarding.gave_up(services, event, why)
     if isinstance(event, AlertDue):
         alerts.gave_up(services, event, why)
+    if isinstance(event, ExpiryDue):
+        pull_requests.gave_up(services, event)
     if isinstance(event, ProofDue):
         await proofs.gave_up(services, forge, event, why)
     if isinstance(event, PullChanged | Commented | Rerun | MergeGroupAsked):
@@ -156,6 +160,11 @@ async def _handle_event(
             if run_id and services.store.get_run(run_id).status != "done":
                 services.store.request_stop(run_id)
             return cancelled if not run_id and cancelled else _wake_run(services, run_id)
+        case PullChanged(action="reopened") if run_id := inbox.run_of_pull(
+            event.repository_id, event.pull_number
+        ):
+            await pull_requests.reopened(services, forge, services.store.get_run(run_id))
+            return f"the pull request of run {run_id} is open again"
         case Pushed():
             return _wake_runs_on_branch(services, event)
         case IssueClosed():
@@ -164,6 +173,8 @@ async def _handle_event(
     if not context.config.enabled:
         if isinstance(event, AlertDue):
             alerts.gave_up(services, event, "The repository's settings turn the App off.")
+        if isinstance(event, ExpiryDue):
+            pull_requests.gave_up(services, event)
         return "the repository's settings turn the App off"
     if onboarding.held_back(services, event, context.config):
         return "the repository has not agreed: its onboarding pull request is not merged"
@@ -190,6 +201,8 @@ async def _handle_event(
             return await checks.answer_check(services, event_id, forge, context.config, event)
         case AlertDue():
             return await _handle_alert(context, event)
+        case ExpiryDue():
+            return await pull_requests.look(services, forge, context.config, event)
 
 
 def _wake_run(services: Services, run_id: str) -> str:
@@ -244,6 +257,10 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
         case commands.Command(verb="prove"):
             said = await proofs.asked_by_command(context, event)
             return await _post_reply(context, event, said) if said else "it is proven"
+        case commands.Command(verb="keep"):
+            return await _keep(context, event)
+        case commands.Command(verb="reopen"):
+            return await _reopen(context, event)
         case commands.Command(verb="answer", text=text):
             said = await answers.answered_by_command(context, event, text)
             return await _post_reply(context, event, said) if said else "answered"
@@ -333,6 +350,28 @@ async def _publish_again(context: EventContext, event: Commented) -> str:
         services.inbox.request(run_id, "publish", context.id)
     services.inbox.wake(run_id)
     return f"run {run_id} is published again"
+
+
+async def _keep(context: EventContext, event: Commented) -> str:
+    """Keep a pull request of ours from expiring: a label says so, which people can take off."""
+    run_id = context.services.inbox.run_of_pull(event.repository_id, event.issue_number)
+    if not run_id:
+        return await _post_reply(context, event, "I keep pull requests of mine open. Ask on one.")
+    await context.forge.add_labels(event.issue_number, (context.services.settings.keep_label,))
+    await _acknowledge(context, event)
+    return f"the pull request of run {run_id} stays open"
+
+
+async def _reopen(context: EventContext, event: Commented) -> str:
+    """Open the closed pull request of the run that a comment is about again."""
+    services, run_id = context.services, _latest_run_about(context, event)
+    run = services.store.get_run(run_id) if run_id else None
+    if run is None or not run.pull_number:
+        return await _post_reply(context, event, "There is no pull request of mine to open again.")
+    if said := await pull_requests.reopen(services, context.forge, run):
+        return await _post_reply(context, event, said)
+    await _acknowledge(context, event)
+    return f"the pull request of run {run_id} is open again"
 
 
 async def _ask_for_check(context: EventContext, event: Commented) -> str:

@@ -31,6 +31,8 @@ def help_text(why: str, name: str) -> Markdown:
         ("prove", "prove a pull request, whoever wrote it, by the tests that it brings"),
         ("answer N", "answer the question of a run; the number or the words alone will do, too"),
         ("hint …", "give the run a hint, while it works or in a review"),
+        ("keep", "let a pull request of mine stay open, however long nobody looks at it"),
+        ("reopen", "open a closed pull request of mine again, with its branch"),
         ("explain", "say what is known so far"),
     )
     commands = "\n".join(f"- `/{name} {command}`: {what}" for command, what in lines)

@@ -26,6 +26,7 @@ from app.storage.tables import (
     comments,
     controls,
     deliveries,
+    expiries,
     handled,
     notice_sends,
     notices,
@@ -65,6 +66,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             (deliveries, (deliveries.c.received_at < to_micros(before)) & ~event.exists()),
             (handled, handled.c.run_id.in_(old_run)),
             (questions, questions.c.run_id.in_(old_run)),
+            (expiries, expiries.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_proof)),
             (controls, ~sa.or_(*(owner.exists() for owner in owners))),  # of checks, for one

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def _environment(escape: Callable[[str], str], language: Language) -> Environmen
         "inline": inline,
         "ours": Markdown,
         "day": day_of,
+        "date": lambda moment: moment.astimezone(UTC).date().isoformat(),
     }
     return environment
 

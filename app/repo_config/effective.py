@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Literal
 
 from agent.task import Budget, GatePolicy
@@ -67,6 +68,8 @@ class EffectiveConfig:
     """How long they wait, in seconds."""
     question_s: float = 0.0
     """How long a run waits for the answer to its question, in seconds; 0: it may not ask."""
+    expires: timedelta | None = None
+    """After how long without a person a pull request is closed; None: never."""
     remarks: tuple[str, ...] = ()
     """Settings of the repository that were not granted, in sentences for the status comment."""
     problems: tuple[Problem, ...] = ()
@@ -155,6 +158,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         approval=config.approval,
         plan_s=86_400.0 * settings.plan_days,
         question_s=3600.0 * _least_hours(config.question_hours, settings.question_hours),
+        expires=_expires(settings, config.pull_request.expires),
         remarks=tuple(remarks),
     )
 
@@ -173,6 +177,14 @@ def _pull_request(settings: Settings, config: RepoConfig) -> PullRequests:
     return config.pull_request.model_copy(
         update={"reviewers_from_history": settings.reviewers_from_history}
     )
+
+
+def _expires(settings: Settings, wanted: str | None) -> timedelta | None:
+    if wanted is None:
+        return timedelta(days=settings.pull_expires_days) or None
+    if wanted == "never":
+        return None
+    return timedelta(days=int(wanted[:-1]) * (7 if wanted.endswith("w") else 1))
 
 
 def _budget(most: Budget, config: RepoConfig) -> Budget:

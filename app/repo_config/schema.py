@@ -195,6 +195,13 @@ class PullRequests(_Section):
         description="Pull requests of Patchwright that may be open at the same time: with so many, "
         "no further issue is begun, and it is told why; 0: any number.",
     )
+    expires: str | None = Field(
+        None,
+        pattern=r"^(never|[1-9][0-9]{0,2}[dw])$",
+        description="After how long a pull request of Patchwright is closed if no person commented "
+        "on it, reviewed it or pushed to it: days or weeks (`14d`, `3w`), or `never`; empty: the "
+        "operator's setting. It is said some days before, and it can be opened again.",
+    )
     labels: tuple[Name, ...] = Field(
         ("patchwright",), max_length=20, strict=False, description="Labels to put on it."
     )

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from dbos import DBOS
 
+from app.expiry.pull_requests import expiry_running
 from app.notifications.outgoing import notifications_running
 from app.queue import takeover, worker_registry
 from app.runs import queue_notices
@@ -51,6 +52,7 @@ def running_worker(services: Services, drained: Callable[[], None]) -> Iterator[
                 running_engine(services) as workflow_engine,
                 queue_notices.queue_notices_running(services),
                 notifications_running(settings, database),
+                expiry_running(services),
             ):
                 up.set()
                 try:

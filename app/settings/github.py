@@ -129,6 +129,25 @@ class GithubSettings(OperationSettings):
         description="How long a run that has proposed a plan waits for its approval, in days; then "
         "it ends, with the plan in its diagnosis.",
     )
+    pull_expires_days: float = Field(
+        0.0,
+        ge=0,
+        le=3650,
+        description="Days after which a pull request of the App is closed if no person commented "
+        "on it, reviewed it or pushed to it; it is said before, on the pull request. 0: never. "
+        "Repositories may choose for themselves (pull_request.expires).",
+    )
+    pull_reminder_days: float = Field(
+        5.0,
+        ge=1,
+        le=90,
+        description="How long before that it is said, in days; at most half of the time.",
+    )
+    keep_label: str = Field(
+        "patchwright:keep",
+        min_length=1,
+        description="Label on a pull request of the App that keeps it from being closed so.",
+    )
     reviewers_from_history: bool = Field(
         False,
         description="Ask the author of the change that broke it, and the last authors of the "

@@ -315,6 +315,12 @@ class Inbox:
         table = tables.runs
         self._change(table, table.c.id == run_id, closed=how, stop_requested=True)
 
+    def reopen(self, run_id: str) -> None:
+        """The run's pull request, which was closed, is open again."""
+        table = tables.runs
+        closed = sa.and_(table.c.id == run_id, table.c.closed == "closed")
+        self._change(table, closed, closed="", stop_requested=False)
+
     def mark_handled(self, run_id: str, number: int, keys: Collection[str]) -> None:
         """Note that a round handles these comments, so that no later one does."""
         rows = [{"run_id": run_id, "remark": r, "round": number} for r in sorted(keys)]

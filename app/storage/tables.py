@@ -279,6 +279,27 @@ notice_sends = sa.Table(
     sa.Index("notice_sends_due", "state", "next_at"),
 )
 
+expiries = sa.Table(
+    "expiries",
+    metadata,
+    # The run whose pull request it is.
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    # open, closing, closed (by us)
+    sa.Column("state", sa.String(16), nullable=False),
+    # From when on nobody was there, unless GitHub tells of somebody later: when it was first looked
+    # at, opened again, or seen with other commits.
+    sa.Column("since", sa.BigInteger, nullable=False),
+    # Its last commit as seen then; empty: not looked at yet.
+    sa.Column("head", sa.String(64), nullable=False),
+    # By GitHub's clock; NULL: nobody was reminded since somebody was there.
+    sa.Column("reminded_at", sa.BigInteger),
+    # What the reminder says.
+    sa.Column("closes_at", sa.BigInteger),
+    # When it is looked at again; each look is an event of its own.
+    sa.Column("next_at", sa.BigInteger, nullable=False),
+    sa.Column("looks", sa.Integer, nullable=False),
+)
+
 handled = sa.Table(
     "handled",
     metadata,

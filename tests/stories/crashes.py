@@ -8,15 +8,19 @@ from typing import Any
 
 OUTWARD = (
     "add_labels",
+    "close_pull",
     "commit_on_branch",
     "delete_branch",
+    "drop_ref",
     "edit_issue",
+    "keep_ref",
     "make_branch",
     "open_issue",
     "open_pull",
     "put_check",
     "put_comment",
     "react",
+    "reopen_pull",
     "reply",
     "request_reviewers",
 )

@@ -9,11 +9,18 @@ import pytest
 
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
-from tests.stories import history_table, question_table, review_rules_table, signed_table
+from tests.stories import (
+    expiry_table,
+    history_table,
+    question_table,
+    review_rules_table,
+    signed_table,
+)
 from tests.stories.crashes import Crashes
 from tests.stories.table import STORIES
 from tests.stories.world import StoryWorld
 
+assert expiry_table
 assert history_table
 assert question_table
 assert review_rules_table
@@ -49,6 +56,9 @@ REPRESENTATIVE = {
     "webhooks-twice-and-backwards": 6,
     "titles-begin-as-the-repository-wants": 3,
     "no-more-pull-requests-than-are-wanted": 0,
+    "nobody-looks-at-a-pull-request-and-then-it-is-wanted": 10,
+    "people-come-by-and-keep-a-pull-request": 0,
+    "the-service-was-off-for-weeks": 0,
     "a-rule-wants-signatures-on-every-branch": 3,
     "a-rule-wants-signatures-on-the-default-branch": 2,
     "a-change-is-signed-too": 10,

@@ -52,6 +52,7 @@ from app.runs.services import Services
 from app.runs.workflow import run_round
 from app.sandboxes.base import Sandboxes
 from app.settings.schema import Settings
+from app.storage.expiries import Expiries
 from app.storage.kept_comments import KeptComments
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -186,11 +187,12 @@ class StoryWorld:
         """Something happens once, right before a step with this name begins."""
         self._moments[step] = act
 
-    def draft(self, number: int) -> None:
-        """A maintainer makes a pull request a draft, which REST cannot."""
+    def draft(self, number: int, *, ready: bool = False) -> None:
+        """A maintainer makes a pull request a draft, or `ready`, which REST cannot."""
         node = self.root("GET", f"/pulls/{number}")["node_id"]
-        mutation = "mutation($input: ConvertPullRequestToDraftInput!) "
-        mutation += "{ convertPullRequestToDraft(input: $input) { clientMutationId } }"
+        name = "markPullRequestReadyForReview" if ready else "convertPullRequestToDraft"
+        mutation = f"mutation($input: {name[0].upper()}{name[1:]}Input!) "
+        mutation += f"{{ {name}(input: $input) {{ clientMutationId }} }}"
         token = self.person("max").token
         self.github.graphql(token, mutation, {"input": {"pullRequestId": node}})
 
@@ -252,6 +254,16 @@ class StoryWorld:
             return await self._one_lap()
         except WorkerDied:
             return True
+
+    async def days_pass(self, days: float) -> None:
+        """So many days pass; then open pull requests are looked at, and what follows is done."""
+        self.github.advance(days * 86_400)
+        Expiries(self.store.database).queue_due()
+        await self.work()
+
+    def github_now(self) -> datetime:
+        """The time by GitHub's clock."""
+        return self.server.world_state.now()
 
     async def work_beside(self) -> None:
         """Another worker takes in the webhooks and handles what they say, but makes no proofs."""
@@ -365,6 +377,9 @@ class StoryWorld:
         # The clock of those who wait for answers.
         for module in ("questions", "store"):
             monkeypatch.setattr(f"app.storage.{module}.now", lambda: now() + self.later)
+        # Those who look whether anybody looks at a pull request.
+        for module in ("storage.expiries", "expiry.pull_requests"):
+            monkeypatch.setattr(f"app.{module}.now", self.github_now)
         monkeypatch.setattr(attempts, "debug", debug)
         monkeypatch.setattr(culprit_search, "write_reproduction", write)
         monkeypatch.setattr(attempts, "prove_on_commit", prove)

@@ -13,6 +13,7 @@ from agent.task import IMAGE
 from app.attachments.images import is_safe
 from app.journal_view.entries import present_all
 from app.sanitize.html import SHOWN
+from app.storage.expiries import Expiries
 from app.storage.questions import Questions
 from app.web.dashboard.context import EVENTS_PER_PAGE, Context, Guest, ReadableRun
 from app.web.dashboard.summaries import snapshot_names, summary_values
@@ -40,6 +41,8 @@ async def show_run(
         "may_open": run.visibility == "asked" and await dashboard.access.may_open(visitor, run),
         "may_steer": await dashboard.access.may_steer(visitor, run),
         "question": await run_in_threadpool(Questions(dashboard.store.database).of_run, run.id),
+        "expiry": await run_in_threadpool(Expiries(dashboard.store.database).get, run.id),
+        "app_name": dashboard.settings.github_app_slug,
         "events": present_all(events),
         "shown": SHOWN,
         "first": start,

@@ -22,7 +22,8 @@ def refs_changed(world: World, hooks: Hooks, repo: Repo, who: User, moves: Moves
     """Update pull requests and send ``push`` and ``pull_request`` events for moved refs."""
     repo.pushed_at = world.now()
     for name, (old, new) in moves.items():
-        hooks.emit("push", repo, who, _push(world, repo, who, name, old, new))
+        if name.startswith(("refs/heads/", "refs/tags/")):  # of other refs GitHub tells nobody
+            hooks.emit("push", repo, who, _push(world, repo, who, name, old, new))
         if not name.startswith("refs/heads/"):
             continue
         branch = name.removeprefix("refs/heads/")

@@ -2,6 +2,7 @@
 
 from urllib.parse import unquote
 
+from tests.doubles.github import repository as git
 from tests.doubles.github import uploads
 from tests.doubles.github.auth import require_role
 from tests.doubles.github.operations.issue_changes import (
@@ -21,7 +22,7 @@ from tests.doubles.github.operations.operation import (
     paged,
 )
 from tests.doubles.github.shapes import basic
-from tests.doubles.github.state import Comment, Issue, Json, stamp
+from tests.doubles.github.state import Comment, Issue, Json, Pull, stamp
 
 table = Table()
 MAX_BODY = 65536
@@ -131,11 +132,29 @@ def set_state(call: Call, item: Issue, state: str, reason: str | None = None) ->
     """Close or open again, with the event."""
     if item.state == state:
         return
+    if state == "open" and item.pull is not None:
+        _check_reopened(call, item.pull)
     item.state, item.updated_at = state, call.world.now()
     item.closed_at = call.world.now() if state == "closed" else None
     if item.pull is None:
         item.state_reason = (reason or "completed") if state == "closed" else "reopened"
     emit_item(call, item, "closed" if state == "closed" else "reopened")
+
+
+def _check_reopened(call: Call, pull: Pull) -> None:
+    """GitHub's refusals: pytorch/pytorch#114423, cilium/cilium#47088; why: isaacs/github#361."""
+    source = call.world.repo_of_id(pull.head_repo_id) if pull.head_repo_id else call.repo
+    tip = git.branch_tip(source.git, pull.head_ref) if source else None
+    why = ""
+    if source is None or tip is None:
+        why = "has been deleted"
+    elif tip != pull.head_sha and not git.is_ancestor(source.git, pull.head_sha, tip):
+        why = "was force-pushed or recreated"
+    if why or tip is None:
+        message = f"state cannot be changed. The {pull.head_ref} branch {why}."
+        problem = {"resource": "PullRequest", "code": "custom", "field": "state"}
+        raise GithubError(422, "Validation Failed", [problem | {"message": message}])
+    pull.head_sha = tip
 
 
 @table.add(

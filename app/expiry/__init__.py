@@ -1,0 +1,1 @@
+"""Pull requests of the App that nobody looks at: reminded of, closed, and opened again."""
