@@ -58,7 +58,6 @@ REPRESENTATIVE = {
     "no-more-pull-requests-than-are-wanted": 0,
     "nobody-looks-at-a-pull-request-and-then-it-is-wanted": 10,
     "people-come-by-and-keep-a-pull-request": 0,
-    "the-service-was-off-for-weeks": 0,
     "a-rule-wants-signatures-on-every-branch": 3,
     "a-rule-wants-signatures-on-the-default-branch": 2,
     "a-change-is-signed-too": 10,
