@@ -60,15 +60,23 @@ async def run_attempts(count: int, run_attempt: RunAttempt) -> tuple[AttemptStat
     )
 
 
-async def climb(rungs: int, count: int, run_attempt: RunAttempt) -> tuple[AttemptState, ...]:
+async def climb(
+    rungs: int,
+    count: int,
+    run_attempt: RunAttempt,
+    may_begin: Callable[[int], bool] = lambda _: True,
+) -> tuple[AttemptState, ...]:
     """Run `count` attempts at once on each rung of a ladder, until one is proven; all their states.
 
     The next rung is only begun where all attempts of the one before ended without a proof: none
-    after one that was stopped, or that waits for an answer. Raises what `run_attempts` does, from
-    any rung: what no attempt of a rung can begin with, a dearer model does not repair.
+    after one that was stopped, or that waits for an answer, or where `may_begin` denies it, which
+    is given the number of attempts before. Raises what `run_attempts` does, from any rung: what no
+    attempt of a rung can begin with, a dearer model does not repair.
     """
     states: tuple[AttemptState, ...] = ()
     for rung in range(rungs):
+        if rung and not may_begin(rung * count):
+            break
 
         async def on_this_rung(number: int, before: int = rung * count) -> AttemptState:
             return await run_attempt(before + number)

@@ -23,6 +23,10 @@ class ModelRefused(ModelError):
     """The server refused the request for good (wrong key, unknown model, bad conversation)."""
 
 
+class BudgetUsedUp(ModelError):
+    """There is no money left for another turn; the message says whose, and reads after "before"."""
+
+
 class LostLease(AgentError):
     """Another worker owns this run now: stop writing at once."""
 

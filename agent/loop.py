@@ -16,7 +16,7 @@ from agent.cancellation import within
 from agent.decisions.budget import exhausted, refusal, remaining
 from agent.decisions.context_cut import plan_cut
 from agent.decisions.drift import answer_to, notice
-from agent.errors import ContextTooLong
+from agent.errors import BudgetUsedUp, ContextTooLong
 from agent.journal.events import (
     FOR_A_PERSON,
     AttemptEnded,
@@ -96,6 +96,8 @@ async def run_loop(attempt: Attempt) -> AttemptState:
             await take_turn(attempt, tools)
         except ContextTooLong as error:
             return end_attempt(journal, "diagnosis", f"The conversation no longer fits: {error}")
+        except BudgetUsedUp as error:
+            return end_attempt(journal, "diagnosis", f"No proven fix was found before {error}.")
 
 
 async def take_turn(attempt: Attempt, tools: Sequence[ToolSpec]) -> None:

@@ -38,6 +38,24 @@ class Usage(Record):
         )
 
 
+class Money(Record):
+    """What something cost, in the currency that the operator's prices are in."""
+
+    amount: float
+    currency: str
+    """Its three letters (ISO 4217): EUR, USD …"""
+
+    def __str__(self) -> str:
+        """For people: cents, and what is less in ten-thousandths."""
+        return f"{self.figure} {self.currency}"
+
+    @property
+    def figure(self) -> str:
+        """The amount without its currency."""
+        small = 0 < self.amount < 0.1
+        return f"{self.amount:.4f}" if small else f"{self.amount:,.2f}"
+
+
 class Picture(Record):
     """An image that came with an issue; its bytes, which the host made, are stored under `id`."""
 
@@ -86,6 +104,8 @@ class Turn(Record):
     """What the client had to fix, in words for the operator."""
     waited_s: float = 0.0
     """Seconds for which the turn was not allowed to begin; they are not the attempt's time."""
+    cost: Money | None = None
+    """At the prices of that moment; None: the model had none."""
 
 
 class Message(Record):

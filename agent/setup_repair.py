@@ -100,6 +100,7 @@ async def propose_setup(
                 ok=tried.ok,
                 said=tried.output[-_MOST_OUTPUT:],
                 usage=turn.usage,
+                cost=turn.cost,
             )
         )
         if tried.ok:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from agent.model import Record, Usage
+from typing import Annotated
+
+from pydantic import Field
+
+from agent.model import Money, Record, Usage
 
 _MILLION = 1_000_000
 _HOUR_S = 3600.0
+
+Price = Annotated[float, Field(ge=0)]
 
 
 class Prices(Record):
     """Prices in one currency, whichever the operator counts in; all zero: unknown."""
 
-    prompt: float = 0.0
+    prompt: Price = 0.0
     """Of a million prompt tokens that no cache served."""
-    cached: float = 0.0
+    cached: Price = 0.0
     """Of a million prompt tokens that the server had in its cache."""
-    completion: float = 0.0
+    completion: Price = 0.0
     """Of a million written tokens."""
-    gpu_hour: float = 0.0
+    gpu_hour: Price = 0.0
     """Of one GPU for one hour."""
-    gpus_per_stream: float = 0.0
+    gpus_per_stream: Price = 0.0
     """GPUs over the requests that they serve side by side: 8 GPUs with 16 streams are 0.5."""
 
     @property
@@ -42,3 +48,8 @@ def cost(usage: Usage, model_s: float, prices: Prices) -> float:
         + usage.completion_tokens * prices.completion
     ) / _MILLION
     return tokens + gpu_seconds(model_s, prices) * prices.gpu_hour / _HOUR_S
+
+
+def paid(usage: Usage, model_s: float, prices: Prices, currency: str) -> Money:
+    """What one turn cost, to the millionth."""
+    return Money(amount=round(cost(usage, model_s, prices), 6), currency=currency)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from agent.model import Picture, Record, ToolCall, Turn, Usage
+from agent.model import Money, Picture, Record, ToolCall, Turn, Usage
 
 SCHEMA = 1
 
@@ -64,6 +64,8 @@ class ModelTurned(Event):
     waited_ms: int = 0
     """Before the turn, for an operator, the day's tokens or room in the servers' caches."""
     kept: bool = True
+    cost: Money | None = None
+    """At the prices of that moment, which later ones do not change; None: the model had none."""
 
     @classmethod
     def of(cls, turn: Turn, took_s: float, preserves_thinking: bool = False) -> ModelTurned:
@@ -78,6 +80,7 @@ class ModelTurned(Event):
             warnings=turn.warnings,
             duration_ms=int((took_s - turn.waited_s) * 1000),
             waited_ms=int(turn.waited_s * 1000),
+            cost=turn.cost,
             kept=bool(turn.tool_calls) or (answered and preserves_thinking),
         )
 
@@ -488,6 +491,7 @@ class SetupTried(Event):
     ok: bool
     said: str
     usage: Usage = Usage()
+    cost: Money | None = None
 
 
 class RunPhase(Event):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent.decisions.budget import exhausted
+from agent.errors import BudgetUsedUp
 from agent.journal.events import (
     AttemptStarted,
     GateJudged,
@@ -93,7 +94,10 @@ async def _look_for_it(attempt: Attempt) -> ReproductionDeclared | NothingWritte
         if state.empty_turns >= EMPTY_TURNS:
             return NothingWritten()
         take_hints(journal)
-        await take_turn(attempt, specs)
+        try:
+            await take_turn(attempt, specs)
+        except BudgetUsedUp as error:
+            return NothingWritten(before=str(error))
 
 
 async def _start(attempt: Attempt) -> None:

@@ -51,7 +51,7 @@ def run_command(options: EvalOptions) -> None:
     """
     settings = load(**({"model": options.model} if options.model else {}))
     if options.compare is not None:
-        out.print(comparison_text(compare_folders(*options.compare, settings.prices)))
+        out.print(comparison_text(compare_folders(*options.compare, settings.prices_in_effect)))
         return
     if (options.instances is None) == (not options.histories):
         raise BadInstances("give a file of instances, or repositories with --from-history")

@@ -101,7 +101,7 @@ async def evaluate(
             gate_at_once=settings.gate_at_once(request.parallel),
         )
         await _run_all(missing, context, folder, request.parallel, console)
-    return write_reports(folder, request.instances, settings.prices)
+    return write_reports(folder, request.instances, settings.prices_in_effect)
 
 
 async def _model_name(request: EvalRequest, settings: Settings) -> str:

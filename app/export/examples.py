@@ -16,6 +16,7 @@ from typing import Any
 from agent.journal.events import ContextCut, ModelTurned, NoteAdded, Recorded, RunEnded
 from agent.journal.state import AttemptState, fold
 from agent.model import Message, Record, ToolSpec
+from app.spending.of_journal import RunCost, cost_of
 from app.storage.records import Run
 
 MERGED, PROVEN, CLOSED = 1.0, 0.7, 0.3
@@ -52,7 +53,8 @@ def examples(
         state = conversation(journal, number)
         if state.started is not None and state.outcome is not None:
             messages = whole_conversation(journal, number, state)
-            found.append(_example(facts, state, messages, number, number == chosen, tools))
+            cost = cost_of(r.event for r in journal if r.event.attempt == number)
+            found.append(_example(facts, state, messages, number, number == chosen, tools, cost))
     return found
 
 
@@ -90,6 +92,7 @@ def _example(
     number: int,
     chosen: bool,
     tools: Sequence[ToolSpec],
+    cost: RunCost,
 ) -> dict[str, Any]:
     started, verdict = state.started, state.verdict
     pull_outcome = facts.closed if chosen else ""
@@ -111,6 +114,8 @@ def _example(
         "calls": state.calls_used,
         "prompt_tokens": state.usage.prompt_tokens,
         "completion_tokens": state.usage.completion_tokens,
+        "cost": cost.amounts[0].amount if len(cost.amounts) == 1 else None,
+        "currency": cost.amounts[0].currency if len(cost.amounts) == 1 else "",
     }
 
 

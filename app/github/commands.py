@@ -1,7 +1,8 @@
 """What a comment says to the App: a command, a mention, or nothing.
 
-    /patchwright fix [hint] | plan [hint] | go [hint] | bisect [good] | stop | retry | publish
-    /patchwright check | prove | answer N | hint … | keep | reopen | explain | help
+    /patchwright fix [budget=N] [hint] | plan [budget=N] [hint] | go [hint] | bisect [good]
+    /patchwright stop | retry [budget=N] | publish | check | prove | answer N | hint …
+    /patchwright keep | reopen | explain | help
     @patchwright …
 
 Only what a person wrote as their own words counts: quotes, code and what a page does not show are
@@ -110,6 +111,18 @@ def first_word(text: str) -> tuple[str, str]:
     """The first word, and the rest."""
     word = (text.split(maxsplit=1) or [""])[0]
     return word, text.strip()[len(word) :].strip()[:LONGEST_HINT]
+
+
+def asked_budget(text: str) -> tuple[str | None, str]:
+    """What stands after `budget=` at the beginning of a command's words, and the other words.
+
+    None: it is not there.
+    """
+    word, rest = first_word(text)
+    name, given, value = word.partition("=")
+    if given and name.casefold() == "budget":
+        return value[:40], rest
+    return None, text
 
 
 def _verb(word: str) -> Verb | None:

@@ -68,6 +68,8 @@ class Trigger(EventSource):
     checks: tuple[int, ...] = ()
     """Failed check runs whose logs go with the run."""
     goal: Goal = "fix"
+    budget: float = 0.0
+    """What the run may cost, as whoever asked said; 0: nobody did."""
     good: str = ""
     """With `culprit`: the name of a commit at which it is said to work; empty: none is known."""
 

@@ -12,6 +12,7 @@ from app.repo_config.effective import EffectiveConfig
 from app.runs.services import Services
 from app.sandboxes.environment import SetupRepairer
 from app.sanitize.markdown import inline
+from app.spending.account import Payer
 from app.storage import controls
 from app.telemetry import logs
 
@@ -26,7 +27,8 @@ async def answer_check(
     services: Services, check_id: str, forge: Forge, config: EffectiveConfig, event: CheckAsked
 ) -> str:
     """Check the repository and post the report where it was asked for. Idempotent."""
-    report = await found_report(services, check_id, forge, config, repair=True)
+    payer = Payer(check_id, event.repository_id, event.installation_id, event.repository)
+    report = await found_report(services, check_id, forge, config, payer=payer)
     await forge.put_comment(event.issue_number, _marker(event), report_comment(report))
     return "ready" if report.ready else f"not ready: {report.degraded}"
 
@@ -47,12 +49,13 @@ async def found_report(
     forge: Forge,
     config: EffectiveConfig,
     *,
-    repair: bool = False,
+    payer: Payer | None = None,
 ) -> CheckReport:
     """The report of this check: the one that an earlier process found, or else found now.
 
-    `repair`: whether the settings' model, if there is one, may repair a set-up that fails. Raises
-    `CheckKillsWorkers` where workers die of it again and again, and what `check_on_forge` raises.
+    `payer`: who pays when the settings' model, if there is one, repairs a set-up that fails; None:
+    it does not. Raises `CheckKillsWorkers` where workers die of it again and again, and what
+    `check_on_forge` raises.
     """
     inbox = services.inbox
     if kept := inbox.found_for(check_id):
@@ -60,7 +63,7 @@ async def found_report(
     if inbox.take_in_hand(check_id):
         _count_death(services, check_id)
     try:
-        repairer = _repairer(services, check_id, config) if repair else None
+        repairer = _repairer(services, payer, config) if payer else None
         report = await check_on_forge(services, forge, config, check_id, repairer=repairer)
         inbox.keep_found(check_id, report.model_dump_json())
     finally:
@@ -80,7 +83,7 @@ def _count_death(services: Services, check_id: str) -> None:
         )
 
 
-def _repairer(services: Services, check_id: str, config: EffectiveConfig) -> SetupRepairer | None:
+def _repairer(services: Services, payer: Payer, config: EffectiveConfig) -> SetupRepairer | None:
     settings = services.settings
     if settings.profile == "offline" or not settings.setup_tries:
         return None
@@ -89,7 +92,7 @@ def _repairer(services: Services, check_id: str, config: EffectiveConfig) -> Set
         """Nobody is told: the report comes when the model does."""
 
     return SetupRepairer(
-        model=lambda: services.model(check_id, 0, waiting, looking=True),
+        model=lambda: services.model(payer, 0, waiting, looking=True),
         tries=settings.setup_tries,
         test_command=config.test_command,
         test_timeout_s=config.budget.test_timeout_s,

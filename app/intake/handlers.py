@@ -42,6 +42,7 @@ from app.github.webhook_events import (
     WebhookEvent,
 )
 from app.intake import alerts, answers, checks, onboarding, proofs
+from app.intake.budgets import give_budget, wanted_budget
 from app.intake.context import EventContext, is_permitted
 from app.intake.replies import explanation, help_text
 from app.publishing.publication import kept_change, kept_proof
@@ -54,6 +55,8 @@ from app.runs.failures import (
 from app.runs.results import StepJson
 from app.runs.services import DurableStep, Services
 from app.sanitize.markdown import code, inline, title_text
+from app.spending.budgets import MILLION, BadBudget
+from app.spending.of_journal import cost_of
 from app.storage.outage import is_unavailable
 from app.storage.records import check_id_for, run_id_for
 from app.telemetry import logs
@@ -430,11 +433,18 @@ async def _start_fix(
     run_id = _active_run_about(context, event)
     if run_id == run_id_for(event.repository, event.issue_number, context.id):
         return f"run {run_id}: new"  # before a crash
+    try:
+        budget, text = wanted_budget(context, text)
+    except BadBudget as error:
+        return await _post_reply(context, event, str(error))
     if run_id:
         if context.services.inbox.searching_run(event.repository_id, event.issue_number):
             return await _post_reply(context, event, SEARCHING)
+        said = await give_budget(context, run_id, budget) if budget else ""
         if text.strip():
             return await _pass_hint(context, event, text, by)
+        if said:
+            return await _post_reply(context, event, said)
         return await _post_reply(context, event, "A run is already active; see its comment.")
     number = event.issue_number
     if event.is_pull_request:
@@ -443,6 +453,10 @@ async def _start_fix(
             return await _post_reply(
                 context, event, "I fix issues. Ask on an issue, or open one for this."
             )
+        if budget and not again:
+            said = await give_budget(context, known, budget)
+            if not text.strip():
+                return await _post_reply(context, event, said)
         if not again:
             return (
                 _wake_run(context.services, known)
@@ -453,7 +467,7 @@ async def _start_fix(
     thread = await context.forge.issue(number)
     if not thread.open:
         return await _post_reply(context, event, "The issue is closed. Open it again first.")
-    return await _start_run(context, event, thread, by, hint=text)
+    return await _start_run(context, event, thread, by, hint=text, budget=budget / MILLION)
 
 
 async def _plan(context: EventContext, event: Commented, text: str, by: StartedBy) -> str:
@@ -464,8 +478,13 @@ async def _plan(context: EventContext, event: Commented, text: str, by: StartedB
     if answers.plan_waits(context, event):
         said = await answers.plan_answered(context, event, PLAN_AGAIN, text)
         return await _post_reply(context, event, said) if said else "it plans again"
+    try:
+        budget, text = wanted_budget(context, text)
+    except BadBudget as error:
+        return await _post_reply(context, event, str(error))
     if thread := await _thread_for_a_run(context, event, "I plan a fix on its issue. Ask there."):
-        return await _start_run(context, event, thread, by, hint=text, goal="plan")
+        asked = budget / MILLION
+        return await _start_run(context, event, thread, by, hint=text, goal="plan", budget=asked)
     return "no run"
 
 
@@ -511,7 +530,9 @@ async def _post_explanation(context: EventContext, event: Commented) -> str:
     attempt = max((e.attempt for e in events if e.type == "attempt_started"), default=1)
     state = fold(e for e in events if e.attempt == attempt)
     return await _post_reply(
-        context, event, explanation(run, state, context.services.settings.public_url)
+        context,
+        event,
+        explanation(run, state, context.services.settings.public_url, cost_of(events).told()),
     )
 
 
@@ -594,6 +615,7 @@ async def _start_run(
     checks: tuple[int, ...] = (),
     goal: Goal = "fix",
     good: str = "",
+    budget: float = 0.0,
 ) -> str:
     """Start a run, if the repository's settings and the person's role allow it."""
     trigger = Trigger(
@@ -619,6 +641,7 @@ async def _start_run(
         checks=checks,
         goal=goal,
         good=good,
+        budget=budget,
     )
     if unwanted := authorization.repository_opts_out(trigger, context.config):
         return unwanted

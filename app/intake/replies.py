@@ -17,7 +17,11 @@ _STATUS = {
 def help_text(why: str, name: str) -> Markdown:
     """What was wrong, followed by the list of commands."""
     lines = (
-        ("fix [hint]", "start a run on this issue, with the rest of the line as a hint"),
+        (
+            "fix [budget=N] [hint]",
+            "start a run on this issue, with the rest of the line as a hint; `budget=5` lets it "
+            "cost 5 of the operator's currency at most",
+        ),
         ("plan [hint]", "the same, but propose the change first; another plan, if one waits"),
         ("go [hint]", "approve the plan that waits"),
         (
@@ -41,8 +45,8 @@ def help_text(why: str, name: str) -> Markdown:
     )
 
 
-def explanation(run: Run, state: AttemptState, public_url: str) -> Markdown:
-    """A summary of everything that a run knows."""
+def explanation(run: Run, state: AttemptState, public_url: str, cost: str = "") -> Markdown:
+    """A summary of everything that a run knows; `cost` is what it cost, empty: not known."""
     parts = [f"Run `{run.id}` {_STATUS[run.status]}{f': {run.outcome}' if run.outcome else ''}."]
     if run.pull_request:
         parts.append(f"Pull request: {run.pull_request}")
@@ -71,7 +75,8 @@ def explanation(run: Run, state: AttemptState, public_url: str) -> Markdown:
         parts.append(f"The gate says: {state.verdict.verdict}. {inline(reasons, 2000)}".strip())
     if state.diagnosis:
         parts.append(inline(state.diagnosis, 3000))
-    parts.append(f"Tool calls: {state.calls_used}, model turns: {state.turns}.")
+    spent = f", cost: {cost}" if cost else ""
+    parts.append(f"Tool calls: {state.calls_used}, model turns: {state.turns}{spent}.")
     if public_url:
         parts.append(f"[Every step of this run]({public_url}/runs/{run.id})")
     return Markdown(fit("\n\n".join(parts), COMMENT_LIMIT - 500))

@@ -83,6 +83,7 @@ def card_values(
     run_id: str = "",
     budget_calls: int = 0,
     budget_tokens: int = 0,
+    budget_cost: float = 0.0,
 ) -> dict[str, object]:
     """What `cards.html` and `head.html` print.
 
@@ -104,4 +105,6 @@ def card_values(
         "run_id": run_id,
         "budget_calls": budget_calls,
         "budget_tokens": budget_tokens,
+        "budget_cost": budget_cost,
+        "spent": max(head.costs.values(), default=0.0),
     }

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from agent.journal.events import CommitTried, CulpritSearched, GateJudged, Recorded, SeenTest
-from agent.model import Picture
+from agent.model import Money, Picture
 
 STAGES = (
     "queued",
@@ -111,6 +111,8 @@ class RunSummary:
     """Per attempt, how far it is: an index of `STAGES`; 0: the run as a whole."""
     diagnosis: str = ""
     model_s: float = 0.0
+    costs: dict[str, float] = field(default_factory=dict)
+    """What its turns cost, by currency."""
     waiting: str = ""
     hints: int = 0
     ended_at: datetime | None = None
@@ -142,6 +144,12 @@ class RunSummary:
     def completion(self) -> int:
         """Tokens written in all."""
         return sum(p.completion for p in self.points)
+
+    @property
+    def cost(self) -> str:
+        """What it cost, for people; empty: no turn had a price."""
+        each = (Money(amount=amount, currency=name) for name, amount in self.costs.items())
+        return " + ".join(map(str, each))
 
     @property
     def cached_share(self) -> float:
@@ -225,6 +233,9 @@ def fold_into(head: RunSummary, recorded: Recorded) -> None:
                 TurnPoint(use.prompt_tokens, use.cached_tokens, use.completion_tokens)
             )
             head.model_s += event.duration_ms / 1000
+            _add_cost(head, event.cost)
+        case "setup_tried":
+            _add_cost(head, event.cost)
         case "tool_started":
             head.doing = f"attempt {attempt}: {event.name}"
             if event.name == "submit":
@@ -295,6 +306,11 @@ def fold_into(head: RunSummary, recorded: Recorded) -> None:
             head.diagnosis = event.diagnosis or head.diagnosis
         case _:
             pass
+
+
+def _add_cost(head: RunSummary, cost: Money | None) -> None:
+    if cost is not None:
+        head.costs[cost.currency] = head.costs.get(cost.currency, 0.0) + cost.amount
 
 
 def summarise_journal(journal: Iterable[Recorded]) -> RunSummary:

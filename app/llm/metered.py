@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from agent.model import Message, Model, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
 from app.llm.warm_streams import WarmStreams
+from app.spending.account import Account
 from app.storage import controls
 from app.storage.notices import note_over_budget
 from app.storage.run_rows import dialect_insert
@@ -67,6 +68,8 @@ class GovernedModel:
     budget_noted: bool = False
     warm: WarmStreams | None = None
     """Room in the model servers' caches; None: it limits nothing."""
+    account: Account | None = None
+    """Who pays for it; None: nobody counts."""
 
     @property
     def name(self) -> str:
@@ -89,10 +92,12 @@ class GovernedModel:
         return self.inner.sees_images
 
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
-        """Answer the conversation."""
+        """Answer the conversation. Raises `BudgetUsedUp` when there is no money for it."""
         self.shutdown_gate.tool_calls_ended(id(self))
         asked = time.monotonic()
         await self._wait_until_allowed()
+        if self.account is not None:
+            await asyncio.to_thread(self.account.check)
         waited_s = time.monotonic() - asked
         try:
             with tracing.turn(self.run_id, self.inner.name, self.attempt):
@@ -103,8 +108,11 @@ class GovernedModel:
         if self.warm is not None:
             self.warm.turned(self._key, tokens)
         await asyncio.to_thread(controls.add_usage, self.database, tokens)
+        took_s, cost = time.monotonic() - asked - waited_s, None
+        if self.account is not None:
+            cost = await asyncio.to_thread(self.account.pay, self.inner.name, turn.usage, took_s)
         self.shutdown_gate.tool_calls_began(id(self))
-        return turn.model_copy(update={"waited_s": waited_s})
+        return turn.model_copy(update={"waited_s": waited_s, "cost": cost})
 
     async def close(self) -> None:
         """Release connections. Safe to call twice."""

@@ -28,7 +28,8 @@ SAID: Mapping[NoticeKind, str] = {
     "proven": "A fix is proven",
     "draft": "A draft waits for you: its fix is not proven",
     "failed": "A run failed",
-    "over_budget": "The day's budget is used up",
+    "near_budget": "Most of a budget is spent",
+    "over_budget": "A budget is used up",
     "test": "This is a test",
 }
 LONGEST_TITLE = 200

@@ -32,7 +32,9 @@ from app.storage.tables import (
     notices,
     proofs,
     questions,
+    run_budgets,
     runs,
+    spending,
     to_micros,
     usage,
 )
@@ -41,6 +43,8 @@ from app.telemetry import logs
 KEEP = timedelta(days=30)
 """GitHub delivers again for three days."""
 KEEP_USAGE = timedelta(days=366)
+KEEP_BUDGETS = timedelta(days=62)
+"""Longer than a month."""
 KEEP_ALERTS = timedelta(days=180)
 """Those with an issue, which is found by them when they come again."""
 BATCH = 100
@@ -58,6 +62,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
     old_proof = sa.select(proofs.c.id).where(proofs.c.ended_at < to_micros(before))
     event = sa.select(asks.c.id).where(asks.c.id == deliveries.c.id)
     owners = [sa.select(t.c.id).where(t.c.id == controls.c.run_id) for t in (runs, proofs, asks)]
+    of_budget = notices.c.kind.in_(("near_budget", "over_budget"))
     gone = 0
     with _workflows(settings, database) as client:
         gone += _delete_events(database, client, before)
@@ -75,8 +80,12 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             (alerts, alerts.c.seen_at < to_micros(moment - KEEP_ALERTS)),
             (alerts, (alerts.c.seen_at < to_micros(before)) & (alerts.c.issue_number == 0)),
             (notice_sends, notice_sends.c.next_at < to_micros(before)),
-            (notices, notices.c.at < to_micros(before)),
+            # One of a budget is what keeps its month from being told of again.
+            (notices, (notices.c.at < to_micros(before)) & ~of_budget),
+            (notices, notices.c.at < to_micros(moment - KEEP_BUDGETS)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),
+            (spending, spending.c.month < f"{moment - KEEP_USAGE:%Y-%m}"),
+            (run_budgets, run_budgets.c.run_id.in_(old_run)),
         ):
             gone += _delete(database, table, due)
         if client is not None:

@@ -25,6 +25,7 @@ from app.runs.commits.sandboxes import CommitSandboxes, commit_sandboxes, scope_
 from app.runs.services import Services
 from app.sandboxes.environment import TestedEnvironment, environment_request
 from app.sandboxes.kept_base import FOLDER, kept_base
+from app.spending.account import Payer
 from app.storage import controls
 from app.storage.proofs import Proof
 from app.telemetry import logs
@@ -181,6 +182,7 @@ def _writer(
     settings = services.settings
     if settings.profile == "offline":
         return None
+    payer = Payer(proof.id, proof.repository_id, proof.installation_id, proof.repository)
 
     async def waiting(_reason: str, _seconds: float) -> None:
         """Nobody is told: the proof comes when the model does."""
@@ -190,7 +192,7 @@ def _writer(
         if limit and controls.used_today(services.store.database) >= limit:
             # Others' proofs need the place until there are tokens again.
             raise ModelError(f"The installation has used today's {limit:,} tokens.")
-        return services.model(proof.id, 0, waiting, looking=True)
+        return services.model(payer, 0, waiting, looking=True)
 
     return writer_for(
         change,

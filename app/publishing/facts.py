@@ -87,6 +87,7 @@ def facts_of(
     preferences: ReportPreferences,
     *,
     model_s: float = 0.0,
+    cost: str = "",
     recipe: str = "",
     degraded: str = "",
     message: MessageStyle = MessageStyle(),  # noqa: B008 - frozen
@@ -117,6 +118,7 @@ def facts_of(
         co_author_requester=preferences.co_author_requester,
         remarks=preferences.remarks,
         gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
+        cost=cost,
         recipe=recipe,
         degraded=degraded,
         message=message,
@@ -165,6 +167,8 @@ class RunFacts:
     """The limit that it waits for in the queue; else what is unavailable."""
     gpu_seconds: float | None = None
     """Time of the model's answers, times the processors that make them; None: not told."""
+    cost: str = ""
+    """What the run cost so far, and may; empty: not told, or nothing has a price."""
     remarks: tuple[str, ...] = ()
     """Sentences about settings of the repository that were not granted."""
     ending: str = ""

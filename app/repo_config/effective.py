@@ -54,6 +54,7 @@ class EffectiveConfig:
     bounds: Bounds
     language: Language
     prove: Prove
+    costs: CostLimits
     tree: TreeOptions = TreeOptions()  # noqa: RUF009 - frozen
     """What of the tree goes into the sandbox."""
     history: bool = True
@@ -120,7 +121,9 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
             f"Set-up may not reach {', '.join(f'`{host}`' for host in ungranted)}: the operator "
             "does not let repositories add these hosts."
         )
-    limits = config.limits
+    limits, costs = config.limits, _costs(settings, config)
+    if (config.budget.cost or limits.cost_per_month) and not settings.counts_money:
+        remarks.append("No prices are set here, so the budget in money cannot be kept.")
     day = settings.repository_runs_per_day or None
     return EffectiveConfig(
         enabled=config.enabled,
@@ -151,6 +154,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         ),
         language=config.language,
         prove=config.prove,
+        costs=costs,
         tree=TreeOptions(config.tree.sparse, config.tree.lfs, config.tree.submodules),
         history=config.history and settings.history,
         project_rules=config.project_rules,
@@ -203,6 +207,27 @@ def _budget(most: Budget, config: RepoConfig) -> Budget:
     )
 
 
+def _costs(settings: Settings, config: RepoConfig) -> CostLimits:
+    requested = config.budget
+    operators_most = settings.cost_per_run_most or settings.cost_per_run
+    most = _least_set(requested.cost_most or requested.cost or 0.0, operators_most)
+    usual = _least_set(
+        requested.cost or 0.0, settings.cost_per_run or settings.cost_per_run_most, most
+    )
+    return CostLimits(
+        run=usual,
+        run_most=most,
+        repository_month=_least_set(
+            config.limits.cost_per_month or 0.0, settings.repository_cost_per_month
+        ),
+    )
+
+
+def _least_set(*bounds: float) -> float:
+    """The smallest of those that are set; 0: none is."""
+    return min((bound for bound in bounds if bound), default=0.0)
+
+
 def _policy(config: RepoConfig) -> GatePolicy:
     base = GatePolicy()
     return base.model_copy(
@@ -234,3 +259,15 @@ class Bounds:
     organisation_per_day: int = 0
     repository_per_day: int | None = None
     """None: no limit; 0: no runs at all, which a repository may ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostLimits:
+    """What may be spent, in the operator's currency; 0: no limit."""
+
+    run: float = 0.0
+    """By one run."""
+    run_most: float = 0.0
+    """What a command may raise that to."""
+    repository_month: float = 0.0
+    """By all runs of the repository in a calendar month."""

@@ -109,6 +109,20 @@ class BudgetLimits(_Section):
     )
     wall_minutes: float | None = Field(None, gt=0, le=10_080, strict=False, description="Minutes.")
     tokens: int | None = Field(None, ge=1, description="Tokens, cached ones included.")
+    cost: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        strict=False,
+        description="What the whole run may cost, in the operator's currency.",
+    )
+    cost_most: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        strict=False,
+        description="What `budget=` in a comment can raise that to; empty: to `cost`.",
+    )
 
 
 class Paths(_Section):
@@ -227,6 +241,13 @@ class RepoLimits(_Section):
     runs_at_once: int | None = Field(None, ge=1, le=100, description="Runs at the same time.")
     runs_per_day: int | None = Field(
         None, ge=0, le=10_000, description="Runs started within 24 hours; 0: none."
+    )
+    cost_per_month: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        strict=False,
+        description="What they may cost in a calendar month (UTC), in the operator's currency.",
     )
 
 

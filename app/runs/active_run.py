@@ -50,6 +50,8 @@ from app.runs.results import (
 from app.runs.services import DurableStep, Services
 from app.runs.step_retry import with_retries
 from app.sandboxes.competition import degraded_by
+from app.spending.account import Payer
+from app.spending.of_journal import cost_of
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs, metrics
@@ -222,6 +224,7 @@ class ActiveRun:
             self.store.get_run(self.record.id),
             preferences,
             model_s=model_seconds(self.events()) if settings.gpus_per_stream else 0.0,
+            cost=self._cost(),
             recipe=(self.store.get_log(self.record.id, RECIPE_LOG) or b"").decode(),
             degraded=degraded_by(environment) if environment else "",
             message=conventions.message if (conventions := self.conventions()) else MessageStyle(),
@@ -234,6 +237,14 @@ class ActiveRun:
             waits_for=waits_for,
             ending=ending,
         )
+
+    def _cost(self) -> str:
+        """What people are told that the run cost; empty: nothing."""
+        settings = self.services.settings
+        if not settings.counts_money or not settings.cost_in_comments:
+            return ""
+        budgets = self.services.account(Payer.of(self.record)).budgets()
+        return cost_of(self.events()).told(budgets.run)
 
     def conventions(self) -> Conventions | None:
         """How the project wants changes made; None where the run was not to look at that."""

@@ -26,6 +26,8 @@ from app.runs import failures
 from app.runs.active_run import ActiveRun
 from app.runs.failures import Requeued
 from app.runs.results import Denied, Done, Refused
+from app.spending.account import Payer, keep_budget, read_spent
+from app.spending.budgets import millionths, why_none_begins
 from app.storage.records import Run
 from app.telemetry import logs
 
@@ -59,7 +61,23 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     await run.best_effort(_correct_earlier_status(run, thread))
     if config.stop:
         return Refused("The repository's settings have mistakes; the other comment names them.")
+    if why := await asyncio.to_thread(_no_money_for, run, config):
+        return Refused(why)
     return await _wait_for_admission(run, config)
+
+
+def _no_money_for(run: ActiveRun, config: EffectiveConfig) -> str:
+    """Why a month's budget lets no run begin; empty: it does, and the run's own is kept."""
+    settings, database = run.services.settings, run.store.database
+    if not settings.counts_money:
+        return ""
+    costs, asked = config.costs, run.record.trigger.budget
+    amount = min(asked, costs.run_most or asked) or costs.run
+    keep_budget(database, run.record.id, millionths(amount), millionths(costs.repository_month))
+    payer, moment = Payer.of(run.record), now()
+    spent = read_spent(database, payer, settings.currency, moment)
+    budgets = run.services.account(payer).budgets()
+    return why_none_begins(spent, budgets, settings.currency, moment)
 
 
 async def _room_for_pulls(run: ActiveRun, config: EffectiveConfig) -> int | None:

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from agent import session
 from agent.best_of import choose, climb
 from agent.decisions.budget import tokens_by_usage
+from agent.errors import BudgetUsedUp
 from agent.gate.judge import Submission, judge
 from agent.journal.events import (
     GateJudged,
@@ -31,6 +33,7 @@ from app.runs.commits.past import RunPast, past_of
 from app.runs.related.work import kept_work
 from app.sandboxes.competition import unfit_by
 from app.sandboxes.kept_base import FOLDER, kept_base
+from app.spending.account import Payer
 from app.storage.usage import tokens_of_proven
 from app.telemetry import logs, metrics, tracing
 from sandbox.protocol import Sandbox
@@ -92,8 +95,19 @@ async def debug(
         return await _run_attempt(run, task, plan, number, files, progress)
 
     async with _status_updates(run, facts, pull, progress):
-        states = await climb(plan.rungs, plan.attempts, run_one)
+        states = await climb(plan.rungs, plan.attempts, run_one, partial(_may_begin, run, plan))
     return plan.first + choose(states).number - 1
+
+
+def _may_begin(run: ActiveRun, plan: AttemptPlan, before: int) -> bool:
+    """Whether there is money for another rung; one that was begun ends by itself."""
+    if run.next_attempt() > plan.first + before:
+        return True
+    try:
+        run.services.account(Payer.of(run.record)).check()
+    except BudgetUsedUp:
+        return False
+    return True
 
 
 async def task_of(run: ActiveRun, plan: AttemptPlan, files: SandboxFiles) -> Task:
@@ -215,7 +229,7 @@ async def _run_attempt(
     async def open_fresh() -> Sandbox:
         return await sandboxes.open(run_id, f"gate-{number}", files.tree)
 
-    model = run.services.model(run_id, number - 1, waiting)
+    model = run.services.model(Payer.of(run.record), number - 1, waiting)
     try:
         with metrics.track_attempt():
             return await session.debug(

@@ -23,6 +23,7 @@ from app.runs.active_run import ActiveRun
 from app.runs.attempts import AttemptPlan, SandboxFiles
 from app.runs.commits.past import RunPast, past_of
 from app.runs.results import Debugged, Prepared
+from app.spending.account import Payer
 from sandbox.protocol import Sandbox
 
 MOST_RUNS = 40
@@ -129,7 +130,7 @@ async def _written(
         return await run.services.sandboxes.open(run.record.id, purpose, files.tree, archive)
 
     budget = task.budget.model_copy(update={"calls": min(task.budget.calls, REPRODUCTION_CALLS)})
-    model = run.services.model(run.record.id, number - 1, waiting, looking=True)
+    model = run.services.model(Payer.of(run.record), number - 1, waiting, looking=True)
     try:
         return await write_reproduction(
             task.model_copy(update={"budget": budget}), model, open_base, journal=journal

@@ -22,6 +22,7 @@ from app.runs.results import StepJson
 from app.sandboxes.base import Sandboxes
 from app.sandboxes.environment import EnvironmentRequest, PreparedEnvironment, SetupRepairer
 from app.settings.schema import Settings
+from app.spending.account import Account, Payer
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.telemetry import metrics
@@ -85,11 +86,12 @@ class Services:
     commit_trials: asyncio.Semaphore = field(init=False, repr=False)
     """Held while a commit is tried."""
 
-    def model(self, run_id: str, seed: int, waiting: OnWaiting, *, looking: bool = False) -> Model:
+    def model(self, payer: Payer, seed: int, waiting: OnWaiting, *, looking: bool = False) -> Model:
         """The model of an attempt, under the operators' hand.
 
         `looking`: of a conversation that fixes nothing, e.g. that writes a reproduction.
         """
+        run_id = payer.run_id
 
         async def away(reason: str, seconds: float) -> None:
             metrics.model_away(run_id, seed + 1)
@@ -104,7 +106,12 @@ class Services:
             self.shutdown_gate,
             seed + 1,
             warm=self.warm(run_id, seed),
+            account=self.account(payer),
         )
+
+    def account(self, payer: Payer) -> Account:
+        """The money of a run, a proof or a check."""
+        return Account(self.store.database, self.settings, payer)
 
     async def config(self, forge: Forge) -> EffectiveConfig:
         """The configuration of runs of a repository, as it is now."""

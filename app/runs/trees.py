@@ -31,6 +31,7 @@ from app.sandboxes.environment import (
     proposal,
 )
 from app.sandboxes.setup_repair import is_found_by_model
+from app.spending.account import Payer
 from app.storage.atomic_file import atomic_file
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -166,7 +167,7 @@ async def prepare_environment(
 
     settings = services.settings
     repairer = SetupRepairer(
-        model=lambda: services.model(run.id, 0, waiting, looking=True),
+        model=lambda: services.model(Payer.of(run), 0, waiting, looking=True),
         tries=settings.setup_tries if settings.profile != "offline" else 0,
         note=note,
         test_command=config.test_command,

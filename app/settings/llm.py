@@ -8,7 +8,6 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from agent.evaluation.cost import Prices
 from agent.models.profiles import PROFILES
 from agent.task import Budget
 from app.settings.base import PREFIX
@@ -175,39 +174,4 @@ class ModelSettings(BaseSettings):
             tokens=self.budget_tokens,
             tool_timeout_s=self.tool_timeout_s,
             test_timeout_s=self.test_timeout_s,
-        )
-
-
-class PriceSettings(BaseSettings):
-    """Prices, in any one currency; evaluation reports and statistics count in them.
-
-    Set only those that you pay.
-    """
-
-    price_prompt_tokens: float = Field(
-        0.0, ge=0, description="Price per million prompt tokens that no cache served."
-    )
-    price_cached_tokens: float = Field(
-        0.0, ge=0, description="Price per million prompt tokens served from the server's cache."
-    )
-    price_completion_tokens: float = Field(
-        0.0, ge=0, description="Price per million tokens that the model wrote."
-    )
-    price_gpu_hour: float = Field(0.0, ge=0, description="Price of one GPU per hour.")
-    gpus_per_stream: float = Field(
-        0.0,
-        ge=0,
-        description="GPUs divided by the requests that they serve in parallel, to count GPU "
-        "seconds: 0.5 for 8 GPUs that serve 16.",
-    )
-
-    @property
-    def prices(self) -> Prices:
-        """The prices as the evaluation counts in them."""
-        return Prices(
-            prompt=self.price_prompt_tokens,
-            cached=self.price_cached_tokens,
-            completion=self.price_completion_tokens,
-            gpu_hour=self.price_gpu_hour,
-            gpus_per_stream=self.gpus_per_stream,
         )

@@ -20,8 +20,9 @@ from pydantic_core import PydanticUndefined
 
 from app.settings.alerts import AlertSettings
 from app.settings.base import CONFIG_VARIABLE, PREFIX
+from app.settings.costs import CostSettings
 from app.settings.github import GithubSettings
-from app.settings.llm import ModelSettings, PriceSettings
+from app.settings.llm import ModelSettings
 from app.settings.notifications import NotificationSettings
 from app.settings.operations import OperationSettings
 from app.settings.repositories import RepositorySettings
@@ -39,7 +40,7 @@ HEADINGS: dict[type, str] = {
     SetupSettings: "Preparing sandboxes",
     KubernetesSettings: "Sandboxes as pods",
     OperationSettings: "Operation",
-    PriceSettings: "Prices",
+    CostSettings: "Prices and budgets in money",
     AlertSettings: "Alerts",
     NotificationSettings: "Notifications",
 }

@@ -25,9 +25,10 @@ from sqlalchemy.engine import make_url
 
 from app.settings.alerts import AlertSettings
 from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError, check_url
+from app.settings.costs import CostSettings
 from app.settings.database_url import check_database, with_timeouts
 from app.settings.github import GithubSettings
-from app.settings.llm import ModelSettings, PriceSettings
+from app.settings.llm import ModelSettings
 from app.settings.model_servers import read_secret
 from app.settings.notifications import NotificationSettings
 from app.settings.repositories import RepositorySettings
@@ -46,7 +47,7 @@ class Settings(
     SandboxSettings,
     RepositorySettings,
     KubernetesSettings,
-    PriceSettings,
+    CostSettings,
     SetupSettings,
     AlertSettings,
     NotificationSettings,

@@ -18,7 +18,9 @@ from agent.model import Record
 from app.storage import tables
 from app.storage.tables import from_micros, notice_sends, notices, to_micros
 
-NoticeKind = Literal["queued", "needs_you", "proven", "draft", "failed", "over_budget", "test"]
+NoticeKind = Literal[
+    "queued", "needs_you", "proven", "draft", "failed", "near_budget", "over_budget", "test"
+]
 KIND_OF_OUTCOME: dict[Outcome, NoticeKind] = {
     "proven": "proven",
     "draft": "draft",
@@ -102,21 +104,48 @@ def note_in(
 
 def note_over_budget(database: sa.Engine, insert: Callable[[sa.Table], Any], limit: int) -> None:
     """Note that the installation has used today's tokens; once a day."""
-    moment = now()
+    note_budget(
+        database,
+        insert,
+        f"over_budget-{now():%Y-%m-%d}",
+        used_up=True,
+        repository="",
+        title=f"Today's {limit:,} tokens are used; runs continue at 0:00 UTC",
+    )
+
+
+def note_budget(
+    database: sa.Engine,
+    insert: Callable[[sa.Table], Any],
+    key: str,
+    *,
+    used_up: bool,
+    repository: str,
+    title: str,
+) -> bool:
+    """Note once under this key that a budget is nearly or wholly used up; whether that is new.
+
+    `repository` is empty for a budget of more than one.
+    """
+    known = sa.select(notices.c.id).where(notices.c.id == key)
+    with database.execution_options(read_only=True).connect() as connection:
+        if connection.execute(known).scalar_one_or_none() is not None:
+            return False
     values = {
-        "id": f"over_budget-{moment:%Y-%m-%d}",
-        "kind": "over_budget",
+        "id": key,
+        "kind": "over_budget" if used_up else "near_budget",
         "run_id": "",
-        "repository": "",
+        "repository": repository,
         "issue_number": 0,
-        "title": f"Today's {limit:,} tokens are used; runs continue at 0:00 UTC",
+        "title": title,
         "pull_request": "",
         "words": "",
-        "at": to_micros(moment),
+        "at": to_micros(now()),
         "shared_out": False,
     }
     with database.begin() as connection:
-        connection.execute(insert(notices).values(**values).on_conflict_do_nothing())
+        row = insert(notices).values(**values).on_conflict_do_nothing().returning(notices.c.id)
+        return connection.execute(row).scalar_one_or_none() is not None
 
 
 class Notices:

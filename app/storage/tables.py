@@ -370,6 +370,34 @@ usage = sa.Table(
 )
 
 
+spending = sa.Table(
+    "spending",
+    metadata,
+    # Of a run, a proof or a check.
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    # 2026-11, in UTC.
+    sa.Column("month", sa.String(7), primary_key=True),
+    sa.Column("currency", sa.String(3), primary_key=True),
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("installation_id", sa.BigInteger, nullable=False),
+    # Millionths.
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("turns", sa.BigInteger, nullable=False),
+    sa.Index("spending_of_months", "month", "currency", "repository_id"),
+)
+
+
+run_budgets = sa.Table(
+    "run_budgets",
+    metadata,
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    # What the run may cost, in millionths; 0: there is no limit.
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    # What its repository may cost in a month, as the repository's settings were.
+    sa.Column("of_repository", sa.BigInteger, nullable=False),
+)
+
+
 archives = sa.Table(
     "archives",
     metadata,

@@ -18,6 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from agent.journal.events import now
 from app.queue import worker_registry
 from app.settings.schema import Settings
+from app.spending.account import spent_in_month
+from app.spending.budgets import MILLION
 from app.storage import controls
 from app.storage.store import SqlStore
 from app.storage.tables import asks, runs, to_micros
@@ -71,11 +73,13 @@ class Figures:
     silent_s: float
     """Longest silence of a worker that did not leave."""
     tokens_today: int
+    spent: float
+    """In this month, in the currency of the settings."""
     bytes: int
     """Size of the database."""
 
 
-def read_figures(store: SqlStore) -> Figures:
+def read_figures(store: SqlStore, currency: str = "") -> Figures:
     """The figures now. Blocks; raises what the database raises."""
     # Counted in the index `runs_by_state`: the table itself is large.
     pulled = sa.select(runs.c.closed, sa.func.count()).where(runs.c.pull_number > 0)
@@ -101,6 +105,9 @@ def read_figures(store: SqlStore) -> Figures:
         workers={s: sum(w.state == s for w in workers) for s in ("active", "draining")},
         silent_s=max((w.silent_s for w in workers), default=0.0),
         tokens_today=controls.used_today(store.database),
+        spent=sum(one.amount for one in spent_in_month(store.database, currency, now())) / MILLION
+        if currency
+        else 0.0,
         bytes=size,
     )
 
@@ -117,17 +124,23 @@ class InstallationCollector:
         yield _gauge("build_info", "This process.", {(VERSION,): 1}, "version")
         yield from self._limits()
         try:
-            figures = read_figures(self._store)
+            figures = read_figures(self._store, self._settings.currency)
         except SQLAlchemyError:
             yield _gauge("database_up", "Whether the database answers.", {(): 0})
             return
         yield _gauge("database_up", "Whether the database answers.", {(): 1})
         yield from _families(figures)
+        if currency := self._settings.currency:
+            text = "Money spent since the month began (UTC)."
+            yield _gauge("spending_month", text, {(currency,): figures.spent}, "currency")
 
     def _limits(self) -> Iterator[Metric]:
         settings = self._settings
         yield _gauge("concurrency_limit", "Limit on concurrent runs.", {(): settings.concurrency})
         yield _gauge("tokens_limit", "Tokens per day; 0: no limit.", {(): settings.tokens_per_day})
+        if currency := settings.currency:
+            most: dict[tuple[str, ...], float] = {(currency,): settings.cost_per_month}
+            yield _gauge("spending_limit", "Money per month; 0: no limit.", most, "currency")
         try:
             free = shutil.disk_usage(settings.state_dir).free
         except OSError:  # not made yet

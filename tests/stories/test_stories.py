@@ -12,6 +12,7 @@ from tests.doubles.github.server import GithubServer
 from tests.stories import (
     expiry_table,
     history_table,
+    money_table,
     question_table,
     review_rules_table,
     signed_table,
@@ -22,6 +23,7 @@ from tests.stories.world import StoryWorld
 
 assert expiry_table
 assert history_table
+assert money_table
 assert question_table
 assert review_rules_table
 assert signed_table  # their stories are listed, too
@@ -53,6 +55,9 @@ REPRESENTATIVE = {
     "a-plan-is-sent-back-and-then-approved": 6,
     "the-repository-wants-plans-and-asks-for-a-decision-first": 7,
     "nobody-approves-the-plan": 5,
+    "a-run-gets-a-budget-and-tells-what-it-cost": 5,
+    "a-months-budget-is-used-up": 3,
+    "without-prices-there-is-no-budget": 0,
     "webhooks-twice-and-backwards": 6,
     "titles-begin-as-the-repository-wants": 3,
     "no-more-pull-requests-than-are-wanted": 0,

@@ -25,6 +25,7 @@ from agent.journal.events import (
     Check,
     CulpritSearched,
     GateJudged,
+    ModelTurned,
     QuestionAsked,
     ReproductionDeclared,
     RunEnded,
@@ -32,6 +33,7 @@ from agent.journal.events import (
     now,
 )
 from agent.journal.writer import Journal
+from agent.model import Usage
 from agent.people import take_answer
 from agent.task import Budget
 from app.git.mirror import Mirror
@@ -52,6 +54,7 @@ from app.runs.services import Services
 from app.runs.workflow import run_round
 from app.sandboxes.base import Sandboxes
 from app.settings.schema import Settings
+from app.spending.account import Payer
 from app.storage.expiries import Expiries
 from app.storage.kept_comments import KeptComments
 from app.storage.records import Run
@@ -130,6 +133,8 @@ class StoryWorld:
     """Whether attempts find a fix."""
     culprit: str = ""
     """The commit that they find to have broken it."""
+    usage: Usage = Usage()  # noqa: RUF009 - frozen
+    """Tokens that an attempt's model uses."""
     attempts: int = 0
     """How many attempts were made, with a model."""
     proofs: int = 0
@@ -362,7 +367,10 @@ class StoryWorld:
                     if self.finds
                     else failed_attempt(plan.first, plan.tree)
                 )
-                run.store.append(run.record.id, events)
+                account = run.services.account(Payer.of(run.record))
+                cost = account.pay("m", self.usage, 1.0)
+                turned = ModelTurned(attempt=plan.first, usage=self.usage, cost=cost)
+                run.store.append(run.record.id, [events[0], turned, *events[1:]])
             return plan.first
 
         async def prove(_run: ActiveRun, _commit: str, _url: str, patch: str, *_: object) -> Any:

@@ -26,6 +26,8 @@ _TYPES = (
     "hypothesis_resolved",
     "gate_judged",
     "drift_noticed",
+    "setup_tried",
+    "run_ended",
 )
 
 
@@ -37,6 +39,8 @@ class AttemptEffort:
     usage: Usage = field(default_factory=Usage)
     model_s: float = 0.0
     outcome: str = ""
+    costs: dict[str, float] = field(default_factory=dict)
+    """What its turns cost, by currency, at the prices of their moments."""
 
 
 @dataclass(slots=True)
@@ -59,6 +63,10 @@ class Effort:
     """When the gate first said proven: a run's own times move when its pull request is merged."""
     attempts: dict[int, AttemptEffort] = field(default_factory=dict)
     """By number."""
+    costs: dict[str, float] = field(default_factory=dict)
+    """What all its turns cost, by currency, with those that repaired its set-up."""
+    chosen: int = 0
+    """The attempt whose patch was taken last; 0: none."""
 
 
 class Efforts:
@@ -123,8 +131,17 @@ def _add_attempt(effort: Effort, event: dict[str, object]) -> None:
         case {"type": "model_turned", "usage": dict(use), "duration_ms": int(ms)} if attempt:
             attempt.usage += Usage.model_validate(use)
             attempt.model_s += ms / 1000
+            _add_cost(attempt.costs, event)
         case {"type": "attempt_ended", "outcome": str(outcome)} if attempt:
             attempt.outcome = outcome
+        case _:
+            pass
+
+
+def _add_cost(costs: dict[str, float], event: dict[str, object]) -> None:
+    match event:
+        case {"cost": {"amount": float() | int() as amount, "currency": str(currency)}}:
+            costs[currency] = costs.get(currency, 0.0) + amount
         case _:
             pass
 
@@ -136,6 +153,11 @@ def _add(effort: Effort, event: dict[str, object]) -> None:
             effort.cached += use["cached_tokens"]
             effort.completion += use["completion_tokens"]
             effort.model_s += ms / 1000
+            _add_cost(effort.costs, event)
+        case {"type": "setup_tried"}:
+            _add_cost(effort.costs, event)
+        case {"type": "run_ended", "chosen_attempt": int(number)} if number:
+            effort.chosen = number
         case {"type": "tool_finished", "name": name, "status": status}:
             effort.calls += 1
             if status not in ("ok", "refused"):

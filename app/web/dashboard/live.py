@@ -17,6 +17,7 @@ from fastapi.responses import StreamingResponse
 
 from app.journal_view.entries import present_all
 from app.sanitize.html import SHOWN
+from app.spending.account import run_budget
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.web.dashboard.context import Context, Guest, ReadableRun, Streams
@@ -91,7 +92,13 @@ async def run_stream(
 
     def head_of(run: Run) -> str:
         return render(
-            "head.html", **summary_values(dashboard.settings, run, dashboard.heads.of(run.id))
+            "head.html",
+            **summary_values(
+                dashboard.settings,
+                run,
+                dashboard.heads.of(run.id),
+                run_budget(dashboard.store.database, dashboard.settings, run),
+            ),
         )
 
     return StreamingResponse(

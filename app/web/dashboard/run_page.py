@@ -13,6 +13,7 @@ from agent.task import IMAGE
 from app.attachments.images import is_safe
 from app.journal_view.entries import present_all
 from app.sanitize.html import SHOWN
+from app.spending.account import run_budget
 from app.storage.expiries import Expiries
 from app.storage.questions import Questions
 from app.web.dashboard.context import EVENTS_PER_PAGE, Context, Guest, ReadableRun
@@ -34,7 +35,8 @@ async def show_run(
     events = await run_in_threadpool(dashboard.journals.events, run.id, start - 1, EVENTS_PER_PAGE)
     end = start + len(events)
     head = await run_in_threadpool(dashboard.heads.of, run.id)
-    values = summary_values(dashboard.settings, run, head)
+    budget = await run_in_threadpool(run_budget, dashboard.store.database, dashboard.settings, run)
+    values = summary_values(dashboard.settings, run, head, budget)
     values |= {
         "visitor": visitor,
         "unpublished": head.kept_change if run.pull_request else run.outcome in ("proven", "draft"),

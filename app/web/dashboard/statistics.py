@@ -11,18 +11,18 @@ import sqlalchemy as sa
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from agent.evaluation.cost import Prices, cost
+from agent.journal.events import now
 from app.journal_view import cards
 from app.storage.records import RunFilter
 from app.web.auth.visitors import ReadableRuns
 from app.web.dashboard.context import Context, Guest
 from app.web.dashboard.efforts import AttemptEffort, Effort, Efforts
+from app.web.dashboard.months import read_month
 from app.web.dashboard.run_list import Readable, RunRow, read_page
 from app.web.rendering import render
 
 router = APIRouter()
 
-NO_PRICES = Prices()
 RUNS = 200
 """The newest so many are counted."""
 FIXES_SHOWN = 60
@@ -39,7 +39,7 @@ class ModelFigures:
     tokens_per_fix: float | None
     """Of all its attempts, over those that were proven; None: none was."""
     cost_per_fix: float | None
-    """The same in money; None without prices, too."""
+    """The same in money, of those that had a price; None without prices, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,14 @@ def gather(
     database: sa.Engine,
     efforts: Efforts,
     readable: ReadableRuns | None = None,
-    prices: Prices = NO_PRICES,
+    currency: str = "",
 ) -> Statistics:
     """The statistics over the newest ended runs that the visitor may see. Blocks."""
     rows = read_page(database, RunFilter(status="done"), readable=readable, limit=RUNS).runs
-    return summarise([(row, efforts.of(row.id, row.events)) for row in rows], prices)
+    return summarise([(row, efforts.of(row.id, row.events)) for row in rows], currency)
 
 
-def summarise(known: Sequence[tuple[RunRow, Effort]], prices: Prices = NO_PRICES) -> Statistics:
+def summarise(known: Sequence[tuple[RunRow, Effort]], currency: str = "") -> Statistics:
     """The figures from runs and what they took."""
     fixes = [(row, e) for row, e in known if row.outcome == "proven"]
     shown = fixes[:FIXES_SHOWN][::-1]
@@ -113,12 +113,15 @@ def summarise(known: Sequence[tuple[RunRow, Effort]], prices: Prices = NO_PRICES
         tokens_each=tuple((_name(row), e.prompt + e.completion) for row, e in shown),
         seconds_each=tuple((_name(row), e.model_s) for row, e in shown),
         failing=tuple(failing.most_common(12)),
-        models=by_model([effort for _, effort in known], prices),
+        models=by_model([effort for _, effort in known], currency),
     )
 
 
-def by_model(known: Sequence[Effort], prices: Prices) -> tuple[ModelFigures, ...]:
-    """Per model what its attempts came to; those with most attempts first."""
+def by_model(known: Sequence[Effort], currency: str) -> tuple[ModelFigures, ...]:
+    """Per model what its attempts came to; those with most attempts first.
+
+    Money is what their turns cost at the time, in this currency; attempts without are left out.
+    """
     of: dict[str, list[AttemptEffort]] = {}
     for effort in known:
         for attempt in effort.attempts.values():
@@ -127,14 +130,16 @@ def by_model(known: Sequence[Effort], prices: Prices) -> tuple[ModelFigures, ...
     for model, attempts in of.items():
         proven = sum(a.outcome == "proven" for a in attempts)
         tokens = sum(a.usage.prompt_tokens + a.usage.completion_tokens for a in attempts)
-        spent = sum(cost(a.usage, a.model_s, prices) for a in attempts)
+        priced = [a for a in attempts if currency in a.costs]
+        fixes = sum(a.outcome == "proven" for a in priced)
+        spent = sum(a.costs[currency] for a in priced)
         figures.append(
             ModelFigures(
                 model=model,
                 attempts=len(attempts),
                 proven=proven,
                 tokens_per_fix=tokens / proven if proven else None,
-                cost_per_fix=spent / proven if proven and prices.known else None,
+                cost_per_fix=spent / fixes if fixes else None,
             )
         )
     return tuple(sorted(figures, key=lambda f: (-f.attempts, f.model)))
@@ -164,8 +169,8 @@ def _median(values: Sequence[float]) -> float:
 @router.get("/statistics", response_class=HTMLResponse)
 def show_statistics(dashboard: Context, visitor: Guest, readable: Readable) -> HTMLResponse:
     """The statistics over the runs that the visitor may see."""
-    prices = dashboard.settings.prices
-    figures = gather(dashboard.store.database, dashboard.efforts, readable, prices)
+    currency = dashboard.settings.currency
+    figures = gather(dashboard.store.database, dashboard.efforts, readable, currency)
     gpus = dashboard.settings.gpus_per_stream
     return HTMLResponse(
         render(
@@ -173,6 +178,13 @@ def show_statistics(dashboard: Context, visitor: Guest, readable: Readable) -> H
             visitor=visitor,
             figures=figures,
             gpus=gpus,
+            month=read_month(
+                dashboard.store.database,
+                dashboard.settings,
+                now(),
+                None if readable is None else sorted(readable.whole),
+            ),
+            currency=currency,
             weeks=cards.bars(figures.weeks),
             fix_minutes=cards.bars(figures.minutes_each),
             fix_tokens=cards.bars(_scaled(figures.tokens_each, 0.001)),

@@ -45,21 +45,37 @@ class RunSummaries:
             return _copied(head)
 
 
+_COPIED = (
+    "nodes",
+    "points",
+    "snapshots",
+    "calls",
+    "places",
+    "stages",
+    "before",
+    "after",
+    "costs",
+)
+
+
 def _copied(head: RunSummary) -> RunSummary:
     kept = copy.copy(head)
-    for name in ("nodes", "points", "snapshots", "calls", "places", "stages", "before", "after"):
+    for name in _COPIED:
         setattr(kept, name, copy.copy(getattr(head, name)))
     return kept
 
 
-def summary_values(settings: Settings, run: Run, head: RunSummary) -> dict[str, object]:
-    """What the templates print of a run's head."""
+def summary_values(
+    settings: Settings, run: Run, head: RunSummary, budget_cost: float = 0.0
+) -> dict[str, object]:
+    """What the templates print of a run's head. `budget_cost` is what it may cost; 0: no limit."""
     return card_values(
         head,
         where=f"/runs/{run.id}",
         run_id=run.id,
         budget_calls=settings.budget_calls,
         budget_tokens=settings.budget_tokens,
+        budget_cost=budget_cost,
     ) | {
         "run": run,
         "took": _duration(run, head),

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from agent.errors import BudgetUsedUp
 from agent.gate.judge import Submission
 from agent.journal.events import STYLE, Check, GateJudged
 from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
-from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
+from agent.model import Message, Money, ToolCall, ToolSpec, Turn, Usage
 from agent.models.offline.search import ASKED_ABOUT_STYLE
 from agent.session import JudgeWith, debug
 from agent.testing.suite import TestsCannotRun
@@ -84,6 +85,25 @@ async def test_one_turn_cannot_hold_more_calls_than_the_budget():
     assert "the budget of 5 tool calls is used up" in done[-1].output
     assert pairs_are_whole(state.messages)
     assert state.outcome == "diagnosis"
+
+
+async def test_an_attempt_ends_where_the_money_does():
+    class Poor(Speaking):
+        async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+            if any(message.role == "tool" for message in messages):
+                raise BudgetUsedUp("the run's budget of 5.00 EUR was used up")
+            return await super().turn(messages, tools)
+
+    call = ToolCall(id="functions.bash:0", name="bash", arguments='{"command": "echo hi"}')
+    cost = Money(amount=5.0, currency="EUR")
+    store = MemoryStore()
+    model = Poor(Turn(tool_calls=(call,), cost=cost))
+    state = await run(model, store, a_task(), memory_sandbox())
+    assert state.outcome == "diagnosis"
+    assert state.diagnosis == (
+        "No proven fix was found before the run's budget of 5.00 EUR was used up."
+    )
+    assert [r.event.cost for r in store.events("r1") if r.event.type == "model_turned"] == [cost]
 
 
 async def test_a_turn_ends_with_the_time_of_the_attempt():

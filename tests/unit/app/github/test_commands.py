@@ -13,6 +13,7 @@ from app.github.commands import (
     Mention,
     Unknown,
     answer_in,
+    asked_budget,
     parse,
     plain_answer,
 )
@@ -204,3 +205,22 @@ def test_a_comment_is_an_answer_if_it_is_nothing_else(body: str, option: int) ->
 )
 def test_the_words_of_an_answer(text: str, said: tuple[int, str]) -> None:
     assert answer_in(text, OPTIONS) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "budget", "others"),
+    [
+        ("budget=5 look at cart.py", "5", "look at cart.py"),
+        ("budget=5", "5", ""),
+        ("Budget=2,50\nmore", "2,50", "more"),
+        ("budget=", "", ""),
+        ("look at budget=5", None, "look at budget=5"),
+        ("budget = 5", None, "budget = 5"),
+        ("budgets=5", None, "budgets=5"),
+        ("", None, ""),
+    ],
+)
+def test_a_budget_stands_right_after_the_command(
+    text: str, budget: str | None, others: str
+) -> None:
+    assert asked_budget(text) == (budget, others)

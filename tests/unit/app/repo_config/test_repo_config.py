@@ -189,6 +189,30 @@ def test_a_ladder_has_only_offered_models() -> None:
     assert served.problems
 
 
+def test_budgets_in_money_stay_within_the_operators() -> None:
+    prices = {"currency": "EUR", "price_prompt_tokens": 1.0}
+    bounds = {"cost_per_run": 5.0, "cost_per_run_most": 20.0, "repository_cost_per_month": 100.0}
+    operator = Settings(**prices, **bounds)
+
+    def of(text: bytes, settings: Settings = operator) -> tuple[float, float, float]:
+        costs = effective_config(settings, read_repo_config(text).config).costs
+        return costs.run, costs.run_most, costs.repository_month
+
+    assert of(b"enabled: true") == (5.0, 20.0, 100.0)
+    assert of(b"budget: {cost: 3}\nlimits: {cost_per_month: 40}") == (3.0, 3.0, 40.0)
+    assert of(b"budget: {cost: 3, cost_most: 9}") == (3.0, 9.0, 100.0)
+    assert of(b"budget: {cost: 30, cost_most: 90}\nlimits: {cost_per_month: 900}") == (5, 20, 100)
+    assert of(b"budget: {cost_most: 2}") == (2.0, 2.0, 100.0)
+    assert of(b"budget: {cost: 3}", Settings(**prices)) == (3.0, 3.0, 0.0)
+    assert of(b"enabled: true", Settings(**prices)) == (0.0, 0.0, 0.0)
+    asked = read_repo_config(b"budget: {cost: 3}").config
+    assert effective_config(operator, asked).remarks == ()
+    [remark] = effective_config(Settings(), asked).remarks
+    assert "No prices are set here" in remark
+    [(_, why)] = problems(b"budget: {cost: -3}")
+    assert "greater than 0" in why
+
+
 def test_hosts_stay_within_the_operators_bounds() -> None:
     asked = read_repo_config(WHOLE).config
     assert effective_config(Settings(), asked).hosts == ("pypi.corp.example", "*.corp.example")

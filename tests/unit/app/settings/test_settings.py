@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -258,6 +259,43 @@ def test_no_part_of_the_settings_hides_a_validator_of_another() -> None:
     known = {*found.field_validators, *found.model_validators}
     named = [name for part in Settings.__mro__ for name in vars(part) if name in known]
     assert len(named) == len(set(named)), [n for n in named if named.count(n) > 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"price_prompt_tokens": 1}, "PATCHWRIGHT_CURRENCY"),
+        ({"model_prices": {"k3": {"prompt": 1}}}, "PATCHWRIGHT_CURRENCY"),
+        ({"cost_per_run": 5}, "PATCHWRIGHT_CURRENCY"),
+        ({"currency": "euro"}, "PATCHWRIGHT_CURRENCY"),
+        ({"currency": "EUR", "model_prices": {"k3": {"prompt": -1}}}, "PATCHWRIGHT_MODEL_PRICES"),
+        ({"currency": "EUR", "model_prices": {"k3": {"promt": 1}}}, "PATCHWRIGHT_MODEL_PRICES"),
+        (
+            {
+                "currency": "EUR",
+                "cost_per_month": 5,
+                "model_prices": {"k3": {"prompt": 1}},
+                "model_url": "http://x/v1",
+                "repo_models": "k3,cheap",
+            },
+            "COST_PER_MONTH cannot be kept without prices of the model profiles k2-thinking, cheap",
+        ),
+        ({"currency": "EUR", "cost_per_run": 5, "cost_per_run_most": 2}, "COST_PER_RUN is more"),
+    ],
+)
+def test_money_needs_prices_and_a_currency(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load(**given)
+
+
+def test_a_profile_has_its_own_prices_or_those_of_all() -> None:
+    settings = load(
+        currency="EUR", price_prompt_tokens=3, model_prices={"k3": {"prompt": 1}, "own": {}}
+    )
+    found = [settings.prices_of(name) for name in ("k3", "own", "k2-thinking")]
+    assert [prices and prices.prompt for prices in found] == [1.0, 0.0, 3.0]
+    assert load(currency="EUR").prices_of("k3") is None
+    assert not load(currency="EUR").counts_money
 
 
 def test_lists_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Money: what runs have cost, and the budgets that bound it."""
