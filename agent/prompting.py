@@ -74,6 +74,7 @@ def task_prompt(task: Task, test_command: str, tree: str, *, sees: bool = False)
         repository=task.repository,
         author=_as_seen(task.issue.author),
         title=_as_seen(task.issue.title),
+        fields=[_as_seen(f) for f in task.issue.fields],
         body=_as_seen(task.issue.body),
         comments=[_as_seen(c) for c in task.issue.comments],
         hints=[_as_seen(h) for h in task.hints],

@@ -16,6 +16,8 @@ class Issue(Record):
     number: int = 0
     author: str = ""
     comments: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    """`Name: value` of what else the tracker says of it: its type, its priority."""
 
 
 ATTACHED = "attached:"

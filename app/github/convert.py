@@ -7,7 +7,9 @@ rate limits.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from github import GithubException
 from github.Issue import Issue
@@ -107,7 +109,35 @@ def as_thread(issue: Issue, comments: list[Comment]) -> IssueThread:
         author_id=issue.user.id if issue.user else 0,
         author_is_person=issue.user is not None and issue.user.type == "User",
         association=issue.author_association or "",
+        fields=issue_fields(issue.raw_data),
     )
+
+
+MOST_FIELDS = 30
+LONGEST_FIELD = 1_000
+"""Characters of a field's value that are read."""
+
+
+def issue_fields(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """`Name: value` of an issue's type and fields, from GitHub's JSON of it.
+
+    Only repositories of organisations have them. A value of a kind that is not known here is left
+    out. https://docs.github.com/rest/issues/issue-field-values
+    """
+    kind = raw.get("type")
+    found = [("Type", kind["name"])] if kind else []
+    for field in raw.get("issue_field_values") or ():
+        match field["data_type"]:
+            case "single_select":
+                value = (field.get("single_select_option") or {}).get("name")
+            case "multi_select":
+                options = field.get("multi_select_options") or ()
+                value = ", ".join(option["name"] for option in options)
+            case _:
+                value = field["value"]
+        if isinstance(value, str | int | float) and value != "":
+            found.append((field.get("issue_field_name") or "Field", value))
+    return tuple(f"{name[:100]}: {value}"[:LONGEST_FIELD] for name, value in found[:MOST_FIELDS])
 
 
 def as_pull(pull: PullRequest) -> Pull:

@@ -74,6 +74,8 @@ class IssueThread:
     author_is_person: bool = True
     association: str = ""
     """As in `Comment`."""
+    fields: tuple[str, ...] = ()
+    """`Name: value` of its type and of the fields that the organisation gives its issues."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,7 @@ def as_issue(thread: IssueThread, own_login: str) -> Issue:
             for c in thread.comments
             if c.author != own_login
         ),
+        fields=thread.fields,
     )
 
 

@@ -11,6 +11,7 @@ from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 from tests.stories import (
     expiry_table,
+    fields_table,
     history_table,
     money_table,
     question_table,
@@ -22,6 +23,7 @@ from tests.stories.table import STORIES
 from tests.stories.world import StoryWorld
 
 assert expiry_table
+assert fields_table
 assert history_table
 assert money_table
 assert question_table
@@ -66,6 +68,7 @@ REPRESENTATIVE = {
     "a-rule-wants-signatures-on-every-branch": 3,
     "a-rule-wants-signatures-on-the-default-branch": 2,
     "a-change-is-signed-too": 10,
+    "types-and-fields-of-an-issue-are-told-as-data": 3,
     "a-bots-pull-request-needs-two-reviews": 3,
     "branch-protection-wants-signatures-and-only-its-refusal-tells": 3,
     "the-projects-ways-are-read-from-its-default-branch-and-followed": 3,

@@ -22,6 +22,7 @@ from tests.doubles.github.state import (
     Asset,
     CheckRun,
     Installation,
+    IssueField,
     Json,
     Repo,
     World,
@@ -138,6 +139,28 @@ def _change_repo(admin: Admin, body: Json) -> Json:
         git.register_signer(repo.git, body["signer"]["email"], body["signer"]["key"])
     if "rules" in body:
         push_rules.install(repo.git, body["rules"])
+    return {}
+
+
+def _issue_field(admin: Admin, body: Json) -> Json:
+    """An organisation gives its issues a field."""
+    world, owner = admin.world, admin.world.user(body["organization"])
+    if owner is None or owner.kind != "Organization":
+        raise ValueError(f"no such organisation: {body['organization']}")
+    options = {name: world.next_id() for name in body.get("options", ())}
+    made = IssueField(world.next_id(), body["name"], body["data_type"], options)
+    world.issue_fields[owner.id].append(made)
+    return {"id": made.id}
+
+
+def _issue_type(admin: Admin, body: Json) -> Json:
+    """Somebody says what kind of issue it is."""
+    world, repo = admin.world, admin.repo(body)
+    item, who = repo.issues[body["number"]], world.add_user(body["login"])
+    item.type = body["type"]
+    issue = basic.issue(world, repo, item)
+    told: Json = {"action": "typed", "issue": issue, "type": issue["type"]}
+    admin.hooks.emit("issues", repo, who, told)
     return {}
 
 
@@ -428,6 +451,8 @@ ACTIONS: dict[str, Action] = {
     "user": _user,
     "create-repo": _create_repo,
     "change-repo": _change_repo,
+    "issue-field": _issue_field,
+    "issue-type": _issue_type,
     "fork-repo": _fork_repo,
     "upload": _upload,
     "merge-group": _merge_group,

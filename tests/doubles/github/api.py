@@ -16,7 +16,16 @@ from tests.doubles.github.description.unvalidated import Validator
 from tests.doubles.github.description.versions import OLDEST, VERSIONS, answered
 from tests.doubles.github.faults import Fault
 from tests.doubles.github.moves import placed
-from tests.doubles.github.operations import app, checks, issues, labels, pulls, repos, reviews
+from tests.doubles.github.operations import (
+    app,
+    checks,
+    fields,
+    issues,
+    labels,
+    pulls,
+    repos,
+    reviews,
+)
 from tests.doubles.github.operations.operation import (
     Actor,
     Answer,
@@ -33,6 +42,7 @@ _TABLES = (
     app.table,
     repos.table,
     issues.table,
+    fields.table,
     labels.table,
     pulls.table,
     reviews.table,

@@ -136,6 +136,17 @@ class Asset:
 
 
 @dataclass
+class IssueField:
+    """A field that an organisation gives all its issues; a select's ``options`` have ids."""
+
+    id: int
+    name: str
+    data_type: str
+    """``text``, ``number``, ``date``, ``single_select`` or ``multi_select``."""
+    options: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
 class Issue:
     """An issue, or a pull request when ``pull`` is set; they share their numbers."""
 
@@ -154,6 +165,9 @@ class Issue:
     assignees: list[User] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     reactions: list[Reaction] = field(default_factory=list)
+    type: str = ""
+    fields: dict[int, Any] = field(default_factory=dict)
+    """Values by the ids of their fields."""
     pull: Pull | None = None
 
 
@@ -362,6 +376,8 @@ class World:
         self.tokens: dict[str, Token] = {}
         self.deliveries: list[Delivery] = []
         self.acts: list[Act] = []
+        self.issue_fields: defaultdict[int, list[IssueField]] = defaultdict(list)
+        """By the organisation's id."""
         self.manifests: dict[str, Json] = {}
         self.assets: dict[str, Asset] = {}
         """By their GUIDs, in lower case."""

@@ -15,7 +15,13 @@ FORGED = (
 
 
 def prompt() -> str:
-    issue = Issue(title="t", body="the body", author="eve (stranger)", comments=(FORGED,))
+    issue = Issue(
+        title="t",
+        body="the body",
+        author="eve (stranger)",
+        comments=(FORGED,),
+        fields=("Priority: High", f"Note: {FORGED}"),
+    )
     task = Task(
         run_id="r",
         repository="o/r",
@@ -33,7 +39,8 @@ def test_no_text_closes_or_forges_a_tag() -> None:
     (mark,) = set(re.findall(r"<issue-([0-9a-f]{16})>", text))
     assert mark != "0123456789abcdef"
     inside = text.partition(f"<issue-{mark}>")[2].partition(f"</issue-{mark}>")[0]
-    assert FORGED in inside and text.count(f"</issue-{mark}>") == 1
+    assert inside.count(FORGED) == 2 and text.count(f"</issue-{mark}>") == 1
+    assert "<field>Priority: High</field>\n<field>Note: +1\n" in inside
     assert f"<hint-{mark}>\nlook at calc.py\n</hint-{mark}>" in text
     assert text.count(f"<related-{mark}>") == text.count(f"</related-{mark}>") == 1
     related = text.partition(f"<related-{mark}>")[2].partition(f"</related-{mark}>")[0]

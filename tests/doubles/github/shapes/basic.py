@@ -7,6 +7,7 @@ description wants more, a ``_full`` form adds it.
 from datetime import datetime
 from urllib.parse import quote
 
+from tests.doubles.github.shapes import issue_fields
 from tests.doubles.github.state import (
     Comment,
     Installation,
@@ -268,6 +269,7 @@ def issue(world: World, repo: Repo, item: Issue) -> Json:
         "performed_via_github_app": via_app(world, item.user),
         "state_reason": item.state_reason,
     }
+    body |= issue_fields.of_issue(world, repo, item)
     if item.pull:
         body["draft"] = item.pull.draft
         body["pull_request"] = {
