@@ -140,13 +140,13 @@ check-deploy: image
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --extra dev \
-	  --extra kubernetes --extra postgres --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --extra kubernetes --extra postgres --extra tools --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --group docs \
 	  --constraint requirements.lock --no-header --no-annotate --no-emit-index-url \
 	  --no-emit-find-links -o requirements-docs.lock
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --extra kubernetes \
-	  --extra postgres --constraint requirements.lock --no-header --no-annotate --no-emit-index-url \
+	  --extra postgres --extra tools --constraint requirements.lock --no-header --no-annotate --no-emit-index-url \
 	  --no-emit-find-links pyproject.toml -o deploy/requirements.lock
 	echo 'hatchling>=1.25' | $(BIN)/uv pip compile --quiet --python-version 3.11 --universal \
 	  --generate-hashes --constraint requirements.lock --no-header --no-annotate \

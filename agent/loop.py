@@ -39,8 +39,9 @@ from agent.snapshots import keep_change, restore_tree
 from agent.task import Task
 from agent.text.control_tokens import neutralise
 from agent.text.truncate import cut, log_id_of
+from agent.tools.external import interruption
 from agent.tools.registry import at_tokens, parse_call, tool_specs
-from agent.tools.tool import Judge, Reply, ToolContext
+from agent.tools.tool import ExternalTools, Judge, Reply, ToolContext
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Sandbox
 
@@ -50,10 +51,6 @@ GATE_REFUSALS = 8
 """So many submissions that the gate did not prove end the attempt."""
 POLL_EVERY_S = 1.0
 """Commands may change the tree without saying so, and looking costs 30 ms: so often at most."""
-INTERRUPTED = (
-    "[interrupted] The worker stopped while this call ran; what it did may be partial. "
-    "Call it again if you need its result."
-)
 
 Rebuild = Callable[[], Awaitable[Sandbox]]
 """Opens another sandbox with the tree as it was at the last snapshot."""
@@ -70,6 +67,7 @@ class Attempt:
     judge: Judge
     rebuild: Rebuild
     past: Past | None = None
+    external: ExternalTools | None = None
     looked_at: float = -POLL_EVERY_S
     """When a command's change was looked for last, as `time.monotonic` has it."""
 
@@ -79,7 +77,8 @@ async def run_loop(attempt: Attempt) -> AttemptState:
 
     So may one that raised `ModelAway` or `LostLease`.
     """
-    journal, tools = attempt.journal, tool_specs()
+    journal = attempt.journal
+    tools = tool_specs(journal.state.external_tools)
     while True:
         for call in journal.state.pending:
             await finish_call(attempt, call)
@@ -130,7 +129,8 @@ async def finish_call(attempt: Attempt, call: ToolCall) -> None:
     if call.id not in attempt.journal.state.begun:
         await perform_call(attempt, call)
         return
-    lost = ToolFinished(call_id=call.id, name=call.name, status="interrupted", output=INTERRUPTED)
+    told = interruption(call.name, attempt.journal.state.external_tools)
+    lost = ToolFinished(call_id=call.id, name=call.name, status="interrupted", output=told)
     attempt.journal.append(lost)
 
 
@@ -140,7 +140,7 @@ async def perform_call(attempt: Attempt, call: ToolCall) -> None:
     journal.append(ToolStarted(call_id=call.id, name=call.name, arguments=call.arguments))
     started = time.monotonic()
     state = journal.state
-    parsed = parse_call(call, state.cut_at)
+    parsed = parse_call(call, state.cut_at, state.external_tools)
     if isinstance(parsed, str):
         reply = Reply(parsed, status="refused")
     elif state.verdict is not None and state.verdict.verdict == "proven":
@@ -150,7 +150,7 @@ async def perform_call(attempt: Attempt, call: ToolCall) -> None:
     else:
         tool, arguments = parsed
         parts = attempt.task, attempt.sandbox, journal, attempt.judge
-        context = ToolContext(*parts, call.id, attempt.past)
+        context = ToolContext(*parts, call.id, attempt.past, attempt.external)
         try:
             reply = await tool.run(context, arguments)
         except SandboxGone as problem:

@@ -129,6 +129,19 @@ class ToolSpec(Record):
     """JSON Schema of the arguments."""
 
 
+class ExternalTool(ToolSpec):
+    """A tool that the operator provides, outside the sandbox; what it says was written by others.
+
+    `description` and `parameters` are what is left of its own words and schema once checked.
+    """
+
+    server: str
+    own_name: str
+    """As its server calls it."""
+    writes: bool = False
+    """Whether it may change something there; such a call is not made twice."""
+
+
 class Model(Protocol):
     """Something that continues a conversation."""
 

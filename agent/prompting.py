@@ -93,6 +93,9 @@ def task_prompt(task: Task, test_command: str, tree: str, *, sees: bool = False)
     parts = [assignment]
     if task.rules is not None and (task.rules.documents or task.rules.habits):
         parts.append(_rules(task.rules, mark))
+    if task.external_tools:
+        provided = _JINJA.from_string(_read("external.md.j2"))
+        parts.append(provided.render(tools=task.external_tools))
     if task.related:
         related = [
             {name: _as_seen(value) for name, value in work.model_dump().items()}
@@ -101,6 +104,18 @@ def task_prompt(task: Task, test_command: str, tree: str, *, sees: bool = False)
         known = _JINJA.from_string(_read("related.md.j2"))
         parts.append(known.render(mark=mark, related=related))
     return "\n\n".join(parts)
+
+
+def external_description(server: str, said: str, *, writes: bool) -> str:
+    """What the model reads about a tool of the operator; `said`: its server's words, on a line."""
+    template = _JINJA.from_string(_read("external_tool.md.j2"))
+    return template.render(server=server, said=_as_seen(said).replace('"', "'"), writes=writes)
+
+
+def external_answer(tool: str, text: str, mark: str) -> str:
+    """What such a tool answered, as data: `mark` is random, so that no text can close the tags."""
+    template = _JINJA.from_string(_read("external_answer.md.j2"))
+    return template.render(tool=tool, text=text, mark=mark)
 
 
 def _rules(rules: ProjectRules, mark: str) -> str:

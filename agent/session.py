@@ -25,6 +25,7 @@ from agent.snapshots import restore_tree
 from agent.task import Task
 from agent.testing.report import SuiteRun
 from agent.testing.suite import TestsCannotRun, cannot_start, find_test_command, run_suite
+from agent.tools.tool import ExternalTools
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
 
@@ -58,12 +59,14 @@ async def debug(
     judge_with: JudgeWith = judge,
     base_run: SuiteRun | None = None,
     past: Past | None = None,
+    external: ExternalTools | None = None,
 ) -> AttemptState:
     """Run one attempt to its end and give the state it ended in; or that it waits for an answer,
     with no sandbox held meanwhile.
 
     `base_run`: a run of the suite in a fresh sandbox of this tree, if there was one: it is not
     repeated then. `past`: older commits, for the tool that looks for the one that broke it.
+    `external`: what carries out calls of the operator's tools.
 
     Called again for the same run and attempt, after a crash or when there may be an answer, it
     continues where the journal stops.
@@ -113,7 +116,8 @@ async def debug(
         if not take_answer(journal, task.budget):
             return journal.state
         sandbox = await _attach_or_open(journal, open_sandbox, attach)
-        opened.append(Attempt(task, model, sandbox, journal, submit_to_gate, rebuild, past))
+        parts = task, model, sandbox, journal, submit_to_gate, rebuild
+        opened.append(Attempt(*parts, past, external))
         if journal.state.started is None:
             await _start_when_tests_run(opened[0], seed, base_run)
         return await run_loop(opened[0])
@@ -232,5 +236,7 @@ async def _start(attempt: Attempt, seed: int, base_run: SuiteRun | None) -> None
             seed=seed,
             pictures=task.pictures,
             pictures_shown=attempt.model.sees_images,
+            external_tools=task.external_tools,
+            external_missing=task.external_missing,
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from agent.guarded_paths import FORBIDDEN_PATHS
-from agent.model import Picture, Record
+from agent.model import ExternalTool, Picture, Record
 
 
 class Issue(Record):
@@ -190,5 +190,9 @@ class Task(Record):
     degraded: str = ""
     """Why the environment is not the one that the repository asks for; empty: it is."""
     asking: Asking = Asking()
+    external_tools: tuple[ExternalTool, ...] = ()
+    """Tools of the operator that attempts may use; the gate never does."""
+    external_missing: tuple[str, ...] = ()
+    """Why others are not among them, in sentences."""
     again: str = ""
     """Why there is another attempt, in our own words; empty for the first."""

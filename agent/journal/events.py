@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from agent.model import Money, Picture, Record, ToolCall, Turn, Usage
+from agent.model import ExternalTool, Money, Picture, Record, ToolCall, Turn, Usage
 
 SCHEMA = 1
 
@@ -40,6 +40,10 @@ class AttemptStarted(Event):
     """Images that came with the issue."""
     pictures_shown: bool = False
     """Whether the model is shown them: it can see."""
+    external_tools: tuple[ExternalTool, ...] = ()
+    """The operator's tools, as the model is told of them to the attempt's end."""
+    external_missing: tuple[str, ...] = ()
+    """Why tools that were meant to be among them are not, in sentences."""
 
 
 class SandboxOpened(Event):

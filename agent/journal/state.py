@@ -34,7 +34,7 @@ from agent.journal.events import (
     ToolStarted,
     TreeRestored,
 )
-from agent.model import Message, Picture, ToolCall, Usage
+from agent.model import ExternalTool, Message, Picture, ToolCall, Usage
 
 Verdict = Literal["open", "confirmed", "refuted", "abandoned"]
 
@@ -144,6 +144,11 @@ class AttemptState:
         """The one hypothesis that is open, if any."""
         last = self.hypotheses[-1] if self.hypotheses else None
         return last if last is not None and last.verdict == "open" else None
+
+    @property
+    def external_tools(self) -> tuple[ExternalTool, ...]:
+        """The operator's tools that the model was told of."""
+        return self.started.external_tools if self.started is not None else ()
 
     @property
     def open_question(self) -> QuestionAsked | None:

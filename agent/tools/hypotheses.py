@@ -9,6 +9,7 @@ from pydantic import Field
 from agent.decisions.ledger import render
 from agent.journal.events import HypothesisProposed, HypothesisResolved, TreeRestored
 from agent.snapshots import restore_tree, take_snapshot
+from agent.tools.external import only_external
 from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
 
 
@@ -69,6 +70,11 @@ async def _resolve(context: ToolContext, args: HypothesisArguments) -> Reply:
     ]
     if unknown:
         return refusal_reply(f"no such calls: {', '.join(unknown)}; name calls by their ids")
+    if args.action == "confirm" and only_external(context.state, args.calls):
+        return refusal_reply(
+            "what the operator's tools answer was written by others and shows nothing by itself. "
+            "See it happen in the sandbox, and name that call too"
+        )
     verdict: Literal["confirmed", "refuted"] = (
         "confirmed" if args.action == "confirm" else "refuted"
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from agent.model import ToolCall, ToolSpec
+from agent.model import ExternalTool, ToolCall, ToolSpec
 from agent.prompting import tool_description
 from agent.text.surrogates import join_surrogates_in
 from agent.tools.bisections import BisectArguments, bisect
+from agent.tools.external import external_tool
 from agent.tools.files import (
     CreateArguments,
     EditArguments,
@@ -49,9 +51,12 @@ TOOLS: dict[str, Tool] = {
 }
 
 
-def tool_specs() -> tuple[ToolSpec, ...]:
-    """The tools as the model sees them, always in the same order and with the same text."""
-    return tuple(
+def tool_specs(external: Sequence[ExternalTool] = ()) -> tuple[ToolSpec, ...]:
+    """The tools as the model sees them, always in the same order and with the same text.
+
+    Those of the operator come last.
+    """
+    own = (
         ToolSpec(
             name=tool.name,
             description=tool_description(tool.name),
@@ -59,6 +64,11 @@ def tool_specs() -> tuple[ToolSpec, ...]:
         )
         for tool in TOOLS.values()
     )
+    others = (
+        ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
+        for tool in external
+    )
+    return (*own, *others)
 
 
 def at_tokens(cut_at: int) -> str:
@@ -75,14 +85,19 @@ def _schema(arguments: type[Arguments]) -> dict[str, object]:
     return schema
 
 
-def parse_call(call: ToolCall, cut_at: int | None = None) -> tuple[Tool, Arguments] | str:
+def parse_call(
+    call: ToolCall, cut_at: int | None = None, external: Sequence[ExternalTool] = ()
+) -> tuple[Tool, Arguments] | str:
     """The tool and its checked arguments, or what is wrong in words that let the model fix it.
 
     `cut_at`: tokens after which the turn that made the call was cut off; None: it was not.
+    `external`: the operator's tools that the model was told of.
     """
-    tool = TOOLS.get(call.name.removeprefix("functions."))
+    tools = {**{each.name: external_tool(each) for each in external}, **TOOLS}
+    tool = tools.get(call.name.removeprefix("functions."))
     if tool is None:
-        return f"refused: there is no tool {call.name!r}; the tools are {', '.join(TOOLS)}"
+        known = ", ".join((*TOOLS, *(each.name for each in external)))
+        return f"refused: there is no tool {call.name!r}; the tools are {known}"
     try:
         values = join_surrogates_in(json.loads(call.arguments or "{}"))
     except ValueError as problem:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,7 +13,7 @@ from agent.gate.claims import Claims
 from agent.journal.events import AnyEvent, GateJudged, ToolStatus
 from agent.journal.state import AttemptState
 from agent.journal.writer import Journal
-from agent.model import Picture
+from agent.model import ExternalTool, Picture
 from agent.task import Task
 from sandbox.protocol import Sandbox
 
@@ -55,6 +55,24 @@ Judge = Callable[[AttemptState, str, Claims], Awaitable[GateJudged]]
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalAnswer:
+    """What a tool of the operator answered: its words, cleaned, or why there are none."""
+
+    text: str
+    status: ToolStatus = "ok"
+
+
+class ExternalTools(Protocol):
+    """What carries out calls of the operator's tools, outside the sandbox."""
+
+    async def call(
+        self, tool: ExternalTool, arguments: Mapping[str, Any], timeout_s: float
+    ) -> ExternalAnswer:
+        """Carry out a call. What goes wrong is an answer, too: nothing is raised for it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool works with."""
 
@@ -65,6 +83,8 @@ class ToolContext:
     call_id: str = ""
     past: Past | None = None
     """Older commits to run things at; None: there are none."""
+    external: ExternalTools | None = None
+    """What carries out calls of the operator's tools; None: they cannot be reached."""
 
     @property
     def state(self) -> AttemptState:

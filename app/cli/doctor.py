@@ -18,6 +18,7 @@ from app.alerts import config as alerts_config
 from app.cli.signatures import told_branches, told_signatures, wrong_with_key
 from app.github.app import GithubApp, integration
 from app.llm.factory import endpoint
+from app.mcp import config as tools_config
 from app.notifications import config as notifications_config
 from app.publishing.commits import signing_of
 from app.sandboxes.attacks import HOST_ATTACKS
@@ -184,11 +185,12 @@ async def _github(settings: Settings) -> list[Finding]:
 
 
 async def _operator_files(settings: Settings) -> list[Finding]:
-    """The files about alerts and notifications, where there are some, with their secrets."""
+    """The files about alerts, notifications and tools, where there are some, with their secrets."""
     found = []
     for name, path, check in (
         ("alerts", settings.alerts_file, _check_sources),
         ("notifications", settings.notifications_file, _check_channels),
+        ("tools", settings.tools_file, _check_tools),
     ):
         if path is not None:
             try:
@@ -210,6 +212,15 @@ def _check_channels(path: Path) -> str:
     for channel in file.channel:
         _ = channel.secret, channel.kind == "email" or channel.address
     return f"{len(file.channel)} channels; `patchwright notify` sends a test to each"
+
+
+def _check_tools(path: Path) -> str:
+    file = tools_config.load(path)
+    for server in file.server:
+        _ = server.secrets
+    if file.server:
+        tools_config.check_extra()
+    return f"{len(file.server)} servers; `patchwright doctor --tools` asks each for its tools"
 
 
 def _ask_github(settings: Settings, key: str) -> list[Finding]:

@@ -164,12 +164,19 @@ def doctor(
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Attack the sandboxes and report what was contained.")
     ] = False,
+    tools: Annotated[
+        bool, typer.Option("--tools", help="List the MCP servers' tools, and which runs may use.")
+    ] = False,
 ) -> None:
     """Check engine, image, model and GitHub; each line says ok or what to do."""
     if sandbox:
         from app.cli.doctor import print_attacks
 
         raise typer.Exit(0 if asyncio.run(print_attacks(_settings(), out)) else EXIT_ERROR)
+    if tools:
+        from app.mcp.report import print_servers
+
+        raise typer.Exit(0 if run(print_servers(_settings(), out)) else EXIT_ERROR)
     from app.cli.doctor import check_host, check_model
 
     findings = asyncio.run((check_model if model else check_host)(_settings()))

@@ -106,7 +106,9 @@ def _example(
         "model": started.model if started else "",
         "prompt_version": started.prompt_version if started else "",
         "messages": [chat_message(m) for m in messages],
-        "tools": json.dumps([chat_tool(t) for t in tools], ensure_ascii=False),
+        "tools": json.dumps(
+            [chat_tool(t) for t in (*tools, *state.external_tools)], ensure_ascii=False
+        ),
         "outcome": state.outcome,
         "gate": verdict.verdict if verdict else "none",
         "pull_request": pull_outcome or ("open or none" if chosen else "not chosen"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agent.journal.events import AnyEvent, Check, HunkEvidence, Recorded, ToolFinished
-from agent.model import Picture
+from agent.model import ExternalTool, Picture
 
 LINE = 160
 """Longest line shown unopened, in characters."""
@@ -156,7 +156,8 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             gone = f", {len(event.pictures)} images removed" if event.pictures else ""
             return f"{len(event.stubs)} old outputs replaced by stubs{gone}"
         case "attempt_started":
-            return f"{event.model}, tests: {event.test_command or 'none found'}"
+            tools = f", {len(event.external_tools)} tools more" if event.external_tools else ""
+            return f"{event.model}, tests: {event.test_command or 'none found'}{tools}"
         case "reproduction_declared":
             verdict = "accepted" if event.accepted else "refused"
             return f"{verdict}: {event.command or f'none possible: {event.why_none}'}"
@@ -279,6 +280,8 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
             yield Part("failing before", "\n".join(event.base_failures))
             seen = "shown to the model" if event.pictures_shown else "the model cannot see"
             yield _images(f"images of the issue, {seen}", event.pictures)
+            yield Part("tools of the operator", "\n".join(map(_tool, event.external_tools)))
+            yield Part("tools left out", "\n".join(event.external_missing))
         case _:
             for name, value in event.model_dump(mode="json", exclude={"type", "attempt"}).items():
                 yield Part(name.replace("_", " "), _text(value) if value else "")
@@ -287,6 +290,10 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
 def _images(label: str, images: tuple[Picture, ...]) -> Part:
     lines = (f"{i.id}: {i.name} ({i.width} x {i.height} pixels)" for i in images)
     return Part(label, "\n".join(lines), images=images)
+
+
+def _tool(tool: ExternalTool) -> str:
+    return f"{tool.name}{', may change something there' if tool.writes else ''}"
 
 
 def _check(check: Check) -> str:

@@ -67,6 +67,8 @@ class EffectiveConfig:
     """`plan`: runs propose their change and wait until it is approved."""
     plan_s: float = 0.0
     """How long they wait, in seconds."""
+    tool_servers: tuple[str, ...] | None = None
+    """The operator's servers of tools that runs may use at most; None: all that it lets them."""
     question_s: float = 0.0
     """How long a run waits for the answer to its question, in seconds; 0: it may not ask."""
     expires: timedelta | None = None
@@ -159,6 +161,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         history=config.history and settings.history,
         project_rules=config.project_rules,
         when_claimed=config.when_claimed or settings.when_claimed,
+        tool_servers=config.tools,
         approval=config.approval,
         plan_s=86_400.0 * settings.plan_days,
         question_s=3600.0 * _least_hours(config.question_hours, settings.question_hours),

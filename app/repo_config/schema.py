@@ -375,6 +375,13 @@ class RepoConfig(_Section):
         "branch), what its fixes nearly always touch, and its style programs are told to the "
         "model and looked at by the gate, as advice.",
     )
+    tools: tuple[Name, ...] | None = Field(
+        None,
+        max_length=50,
+        strict=False,
+        description="The operator's servers of tools that runs may use, by name; an empty list: "
+        "none; not set: all that the operator lets this repository use.",
+    )
     when_claimed: Literal["wait", "work"] | None = Field(
         None,
         description="What becomes of an issue that an open pull request of somebody else, who may "

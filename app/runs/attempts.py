@@ -25,7 +25,10 @@ from agent.model import Picture
 from agent.session import JudgeWith
 from agent.task import Asking, Attachment, Budget, Issue, KeptBase, Task
 from agent.testing.report import SuiteRun
+from agent.tools.tool import ExternalTools
 from app.git.commit_history import HistoryArchive
+from app.mcp.config import Server, load
+from app.mcp.run_tools import Offer, tools_of_run
 from app.publishing.facts import Phase, RunFacts
 from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
@@ -42,6 +45,8 @@ ANNOUNCED = {"reproduction_declared", "hypothesis_proposed", "hypothesis_resolve
 """Events after which the status comment says something new."""
 
 TOKENS_LOG = "budget-tokens"
+TOOLS_LOG = "operator-tools"
+"""Begins the log ids under which it is kept what tools attempts were offered."""
 _log = logs.get(__name__)
 
 
@@ -88,14 +93,17 @@ async def debug(
     history = await trees.history_file(run, plan.tree, clone_url)
     past = await past_of(run, plan.tree, clone_url, tree)
     files = SandboxFiles(tree, past, history)
-    task = await task_of(run, plan, files)
     progress: asyncio.Queue[int] = asyncio.Queue()
+    async with _external_tools(run, plan) as (offered, external):
+        task = (await task_of(run, plan, files)).model_copy(
+            update={"external_tools": offered.tools, "external_missing": offered.missing}
+        )
 
-    async def run_one(number: int) -> AttemptState:
-        return await _run_attempt(run, task, plan, number, files, progress)
+        async def run_one(number: int) -> AttemptState:
+            return await _run_attempt(run, task, plan, number, files, progress, external)
 
-    async with _status_updates(run, facts, pull, progress):
-        states = await climb(plan.rungs, plan.attempts, run_one, partial(_may_begin, run, plan))
+        async with _status_updates(run, facts, pull, progress):
+            states = await climb(plan.rungs, plan.attempts, run_one, partial(_may_begin, run, plan))
     return plan.first + choose(states).number - 1
 
 
@@ -108,6 +116,27 @@ def _may_begin(run: ActiveRun, plan: AttemptPlan, before: int) -> bool:
     except BudgetUsedUp:
         return False
     return True
+
+
+@asynccontextmanager
+async def _external_tools(
+    run: ActiveRun, plan: AttemptPlan
+) -> AsyncIterator[tuple[Offer, ExternalTools | None]]:
+    """The operator's tools for these attempts; none where the operator names no server."""
+    path = run.services.settings.tools_file
+    if path is None:
+        yield Offer(), None
+        return
+    repository, config = await run.repository(), await run.services.config(run.forge)
+
+    def servers() -> tuple[Server, ...]:
+        return load(path).serving(
+            repository.full_name, private=repository.private, wanted=config.tool_servers
+        )
+
+    log_id = f"{TOOLS_LOG}-{plan.first}"
+    async with tools_of_run(run.store, run.record.id, log_id, servers) as offered_and_tools:
+        yield offered_and_tools
 
 
 async def task_of(run: ActiveRun, plan: AttemptPlan, files: SandboxFiles) -> Task:
@@ -206,6 +235,7 @@ async def _run_attempt(
     index: int,
     files: SandboxFiles,
     progress: asyncio.Queue[int],
+    external: ExternalTools | None,
 ) -> AttemptState:
     sandboxes, store, run_id = run.services.sandboxes, run.store, run.record.id
     number = plan.first + index - 1
@@ -245,6 +275,7 @@ async def _run_attempt(
                 judge_with=plan.judge_with,
                 base_run=_base_run(run, files.tree),
                 past=files.past,
+                external=external,
             )
     finally:
         await model.close()

@@ -28,6 +28,7 @@ from app.settings.operations import OperationSettings
 from app.settings.repositories import RepositorySettings
 from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
 from app.settings.schema import Settings
+from app.settings.tools import ToolSettings
 
 MADE = "<!-- Made by `make reference`; change the program instead of this page. -->"
 
@@ -43,6 +44,7 @@ HEADINGS: dict[type, str] = {
     CostSettings: "Prices and budgets in money",
     AlertSettings: "Alerts",
     NotificationSettings: "Notifications",
+    ToolSettings: "Tools of the operator",
 }
 """Headings over the settings of each class; others have the first sentence of their docstring."""
 

@@ -33,6 +33,7 @@ from app.settings.model_servers import read_secret
 from app.settings.notifications import NotificationSettings
 from app.settings.repositories import RepositorySettings
 from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
+from app.settings.tools import ToolSettings
 from sandbox.protocol import Limits
 
 
@@ -51,6 +52,7 @@ class Settings(
     SetupSettings,
     AlertSettings,
     NotificationSettings,
+    ToolSettings,
 ):
     """Every setting; see the descriptions, or run `patchwright settings`."""
 

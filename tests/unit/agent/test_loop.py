@@ -12,9 +12,10 @@ from agent.journal.events import UNDECIDED, AnyEvent, GateJudged, Recorded
 from agent.journal.state import AttemptState, fold
 from agent.journal.store import NO_LOGS, Hint, MemoryStore
 from agent.journal.writer import Journal
-from agent.loop import GATE_REFUSALS, INTERRUPTED, Attempt, run_loop
+from agent.loop import GATE_REFUSALS, Attempt, run_loop
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.session import debug
+from agent.tools.external import INTERRUPTED
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.doubles.seeded_policy import FILES, WRONG, SeededModel
 from tests.support.agent.loops import (

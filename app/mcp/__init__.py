@@ -1,0 +1,1 @@
+"""MCP servers of the operator: tools that runs may use beside those of the sandbox."""
