@@ -175,10 +175,13 @@ async def _handle_event(
     context = EventContext(services, event_id, forge, await services.config(forge))
     if not context.config.enabled:
         if isinstance(event, AlertDue):
-            alerts.gave_up(services, event, "The repository's settings turn the App off.")
+            why = context.config.off or "The repository's settings turn the App off."
+            alerts.gave_up(services, event, why)
         if isinstance(event, ExpiryDue):
             pull_requests.gave_up(services, event)
-        return "the repository's settings turn the App off"
+        if isinstance(event, Commented) and context.config.off:
+            return await _say_off(context, event)
+        return context.config.off or "the repository's settings turn the App off"
     if onboarding.held_back(services, event, context.config):
         return "the repository has not agreed: its onboarding pull request is not merged"
     match event:
@@ -281,6 +284,15 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
         case commands.Mention(text):
             return await _pass_hint(context, event, text, by, may_start=True)
     return "nothing"
+
+
+async def _say_off(context: EventContext, event: Commented) -> str:
+    """Tell somebody who gives a command that it is not heard."""
+    name = context.services.settings.github_app_slug
+    command = isinstance(commands.parse(event.body, name), commands.Command)
+    if not command or not await is_permitted(context, event, context.config.permissions.command):
+        return context.config.off
+    return await _post_reply(context, event, context.config.off)
 
 
 async def _post_help(context: EventContext, event: Commented, why: str) -> str:

@@ -329,7 +329,7 @@ async def answer(services: Services, forge: Forge, event: ProofDue) -> str:
     known, proof_id = proofs_of(services), event.proof_id
     config = await services.config(forge)
     if not config.enabled:
-        known.cancel(proof_id, "The repository's settings turn the App off.")
+        known.cancel(proof_id, config.off or "The repository's settings turn the App off.")
     if known.get(proof_id).is_live and not _kills_workers(services, known.get(proof_id)):
         try:
             await _make(services, forge, config, known.get(proof_id))

@@ -9,7 +9,7 @@ from typing import Literal
 from agent.task import Budget, GatePolicy
 from app.git.tree_archive import TreeOptions
 from app.github.forge import Forge
-from app.repo_config.parser import Problem, read_repo_config
+from app.repo_config.parser import Problem, read_repo_config, says_off
 from app.repo_config.schema import (
     ORGANISATION_REPOSITORY,
     PATH,
@@ -29,6 +29,7 @@ class EffectiveConfig:
     """The configuration of a run."""
 
     enabled: bool
+    """Whether anything is done in the repository at all."""
     model: str
     """Name of the model profile; with a ladder, the first one's."""
     ladder: tuple[str, ...]
@@ -79,6 +80,8 @@ class EffectiveConfig:
     """Mistakes in the settings' files, which then count for nothing."""
     stop: bool = False
     """Whether the run must not continue because of them."""
+    off: str = ""
+    """Why nothing is, in a sentence, where the organisation or the operator wants it so."""
     own_file: bool = False
     """Whether the repository has settings of its own, faulty ones included."""
 
@@ -97,7 +100,21 @@ async def read_effective_config(settings: Settings, forge: Forge) -> EffectiveCo
         problems=found.problems,
         stop=bool(found.problems) and settings.bad_repo_config == "stop",
         own_file=repository_file is not None,
+        off=off_by_file(owner) if found.organisation_off else "",
     )
+
+
+async def is_off_by_file(forge: Forge) -> bool:
+    """Whether an organisation turns the App off by its own file. Raises `ForgeError`."""
+    owner = forge.name.partition("/")[0]
+    content = await forge.file(PATH, repository=f"{owner}/{ORGANISATION_REPOSITORY}")
+    return content is not None and says_off(content)
+
+
+def off_by_file(account: str) -> str:
+    """Why nothing is done in an organisation that turns the App off by its own file."""
+    place = f"{account}/{ORGANISATION_REPOSITORY}"
+    return f"The settings of {account} turn Patchwright off (`enabled: false` in {place})."
 
 
 def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:

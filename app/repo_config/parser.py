@@ -7,6 +7,7 @@ doubled keys are refused rather than interpreted.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +20,8 @@ from app.repo_config.schema import RepoConfig
 LIMIT_BYTES = 32 * 1024
 """Longest file that is read: room for every setting many times over."""
 DEEPEST = 12
+
+_OFF = re.compile(rb"^enabled[ \t]*:[ \t]*(?:false|no|off)[ \t]*(?:#.*)?\r?$", re.I | re.M)
 
 Source = Literal["repository", "organisation"]
 Location = tuple[str | int, ...]
@@ -48,6 +51,8 @@ class MergedConfig:
 
     config: RepoConfig
     problems: tuple[Problem, ...] = ()
+    organisation_off: bool = False
+    """Whether the organisation turns the App off, whatever its repositories' files say."""
 
 
 class _InvalidYaml(Exception):
@@ -61,7 +66,8 @@ def read_repo_config(repository: bytes | None, organisation: bytes | None = None
     """The repository's file over the organisation's defaults; None where there is no file.
 
     Sections are merged name by name, lists and values replace one another. A file with a mistake
-    counts for nothing as a whole: half of somebody's rules may be worse than none.
+    counts for nothing as a whole: half of somebody's rules may be worse than none. Only what turns
+    the App off (`says_off`) counts in any case, and an organisation's holds for all repositories.
     """
     problems: list[Problem] = []
     merged: Mapping[str, Any] = {}
@@ -81,7 +87,19 @@ def read_repo_config(repository: bytes | None, organisation: bytes | None = None
         problems += wrong
         if not wrong:
             merged = _merge(merged, parsed.values)
-    return MergedConfig(RepoConfig.model_validate(merged), tuple(problems))
+    organisation_off = organisation is not None and says_off(organisation)
+    if organisation_off or (repository is not None and says_off(repository)):
+        merged = {**merged, "enabled": False}
+    return MergedConfig(RepoConfig.model_validate(merged), tuple(problems), organisation_off)
+
+
+def says_off(content: bytes) -> bool:
+    """Whether a file has `enabled: false`, even one with mistakes elsewhere: who writes that wants
+    nothing to be done."""
+    try:
+        return _parse(content).values.get("enabled") is False
+    except _InvalidYaml:
+        return _OFF.search(content) is not None
 
 
 def _check(source: Source, parsed: ParsedYaml) -> list[Problem]:

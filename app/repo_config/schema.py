@@ -318,7 +318,11 @@ class TreeShape(_Section):
 class RepoConfig(_Section):
     """Everything that `.github/patchwright.yml` may contain. Every field has a default."""
 
-    enabled: bool = Field(True, description="Whether the App works in this repository.")
+    enabled: bool = Field(
+        True,
+        description="Whether the App works in this repository; `false` in an organisation's file "
+        "holds for all its repositories.",
+    )
     model: str = Field(
         "",
         max_length=100,

@@ -28,6 +28,7 @@ from app.runs.failures import Requeued
 from app.runs.results import Denied, Done, Refused
 from app.spending.account import Payer, keep_budget, read_spent
 from app.spending.budgets import millionths, why_none_begins
+from app.storage import organisations
 from app.storage.records import Run
 from app.telemetry import logs
 
@@ -56,6 +57,8 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     await run.best_effort(forge.react(run.record.issue_number, "eyes"))
     preferences = preferences_of(config, thread)
     run.store.put_log(run.record.id, FACTS_LOG, preferences.model_dump_json().encode())
+    if config.off:
+        return Refused(f"{config.off} Ask again when it is on.")
     place = run.record.issue_number, config, run.record.repository
     await run.best_effort(publish.report_config_problems(forge, *place))
     await run.best_effort(_correct_earlier_status(run, thread))
@@ -124,7 +127,9 @@ async def denial_reason(
     if minimum:
         permission = await forge.permission(run.triggered_by, user_id=trigger.sender_id)
     thread = await forge.issue(run.issue_number)
-    denied = authorization.repository_opts_out(trigger, config) or authorization.refused_at_start(
+    # Who was let down by a switch for the whole organisation is told so.
+    opts_out = None if config.off else authorization.repository_opts_out(trigger, config)
+    denied = opts_out or authorization.refused_at_start(
         permission, thread, repository, minimum=minimum, on_pull=trigger.is_pull_request
     )
     ending = failures.stop_reason_for_issue(
@@ -153,6 +158,8 @@ async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done |
     pause_s = min(1.0, run.services.status_interval_s)
     while True:
         run.check_lease()
+        if off := organisations.off_reason(run.store.database, run.record.repository):
+            return Refused(f"{off} Ask again when it is on.")
         if run.store.stop_reason(run.record.id):
             return Denied("The run was stopped while it was waiting.")
         room, bounds = await _room_for_pulls(run, config), config.bounds

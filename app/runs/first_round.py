@@ -163,6 +163,8 @@ async def debug(run: ActiveRun, prepared: Prepared) -> Debugged | Failed:
     Raises `AwaitingAnswer` while a question is open.
     """
     config = await run.services.config(run.forge)
+    if config.off:
+        return Failed(config.off, stopped=True)
     if ended := await go_on(run, config, run.facts(prepared)):
         return ended
     prepared = await trees.at_its_place(run, prepared)

@@ -108,6 +108,8 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
     if not pull.open:
         await close(run, pull)
         return NothingToDo("the pull request is closed")
+    if off := (await run.services.config(forge)).off:
+        return NothingToDo(off)  # what was said is not taken up, and so there later
     mirror = run.mirror((await run.repository()).clone_url)
     fetched = await publish.fetch(forge, mirror, pull.base_branch)
     try:

@@ -62,7 +62,7 @@ async def _update_comment(services: Services, run: Run, place: int, *, first: bo
     try:
         config = await services.config(forge)
         denied, thread = await denial_reason(forge, run, config, await forge.repository())
-        if denied or not hold_start(services.store.database, run.id, now()):
+        if denied or config.off or not hold_start(services.store.database, run.id, now()):
             return
         try:
             if first:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from app.sandboxes.base import Sandboxes
 from app.sandboxes.environment import EnvironmentRequest, PreparedEnvironment, SetupRepairer
 from app.settings.schema import Settings
 from app.spending.account import Account, Payer
+from app.storage import organisations
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.telemetry import metrics
@@ -116,8 +117,12 @@ class Services:
     async def config(self, forge: Forge) -> EffectiveConfig:
         """The configuration of runs of a repository, as it is now."""
         if self.read_config is not None:
-            return await self.read_config(forge)
-        return effective_config(self.settings, RepoConfig())
+            found = await self.read_config(forge)
+        else:
+            found = effective_config(self.settings, RepoConfig())
+        if off := organisations.off_reason(self.store.database, forge.name):
+            return replace(found, enabled=False, off=off)
+        return found
 
     def __post_init__(self) -> None:
         """One bound for all searches: several at once would each take all places."""

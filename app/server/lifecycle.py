@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dbos import DBOS
 
 from app.expiry.pull_requests import expiry_running
+from app.intake.organisations import off_switches_watched
 from app.notifications.outgoing import notifications_running
 from app.queue import takeover, worker_registry
 from app.runs import queue_notices
@@ -53,6 +54,7 @@ def running_worker(services: Services, drained: Callable[[], None]) -> Iterator[
                 queue_notices.queue_notices_running(services),
                 notifications_running(settings, database),
                 expiry_running(services),
+                off_switches_watched(services),
             ):
                 up.set()
                 try:

@@ -20,7 +20,7 @@ from agent.journal.events import EVENT, AnyEvent, QuestionAsked, Recorded, RunEn
 from agent.journal.store import NO_LOGS, STOPPED_BY_A_PERSON, Answer, Hint
 from app.github.records import Repository
 from app.github.webhook_events import Trigger
-from app.storage import tables
+from app.storage import organisations, tables
 from app.storage.database import connection as storage_connection
 from app.storage.database.group_commit import GroupCommit
 from app.storage.notices import KIND_OF_OUTCOME, note_in
@@ -192,11 +192,13 @@ class SqlStore:
     def stop_reason(self, run_id: str) -> str:
         """Why this run has to stop, as a sentence; empty while it may go on."""
         runs = tables.runs
-        query = sa.select(runs.c.stop_requested, runs.c.closed).where(runs.c.id == run_id)
+        query = sa.select(runs.c.stop_requested, runs.c.closed, runs.c.repository)
         with self._reads.connect() as connection:
-            row = connection.execute(query).one_or_none()
-        if row is None or not row.stop_requested:
+            row = connection.execute(query.where(runs.c.id == run_id)).one_or_none()
+        if row is None:
             return ""
+        if not row.stop_requested:
+            return organisations.off_reason(self._database, row.repository)
         return f"Its pull request was {row.closed}." if row.closed else STOPPED_BY_A_PERSON
 
     def hints(self, run_id: str, after: int = 0) -> list[Hint]:

@@ -361,6 +361,20 @@ controls = sa.Table(
 )
 
 
+organisations_off = sa.Table(
+    "organisations_off",
+    metadata,
+    # The account's login in lower case.
+    sa.Column("account", sa.String(100), primary_key=True),
+    # Who wants it: operator, file (the organisation's own).
+    sa.Column("source", sa.String(16), primary_key=True),
+    sa.Column("by", sa.String(128), nullable=False),
+    # A sentence.
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+
 usage = sa.Table(
     "usage",
     metadata,

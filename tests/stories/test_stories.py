@@ -14,6 +14,7 @@ from tests.stories import (
     fields_table,
     history_table,
     money_table,
+    off_table,
     question_table,
     review_rules_table,
     signed_table,
@@ -26,6 +27,7 @@ assert expiry_table
 assert fields_table
 assert history_table
 assert money_table
+assert off_table
 assert question_table
 assert review_rules_table
 assert signed_table  # their stories are listed, too
@@ -64,6 +66,8 @@ REPRESENTATIVE = {
     "titles-begin-as-the-repository-wants": 3,
     "no-more-pull-requests-than-are-wanted": 0,
     "nobody-looks-at-a-pull-request-and-then-it-is-wanted": 10,
+    "the-organisations-own-file-turns-it-off": 5,
+    "an-organisation-turns-it-off-while-a-run-is-in-hand": 0,
     "people-come-by-and-keep-a-pull-request": 0,
     "a-rule-wants-signatures-on-every-branch": 3,
     "a-rule-wants-signatures-on-the-default-branch": 2,

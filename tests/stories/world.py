@@ -426,12 +426,20 @@ class StoryWorld:
         return (others + "\n" if others else "") + header + own[own.index("@@") :] + "\n"
 
     def commit_on(
-        self, branch: str, name: str = "notes.txt", text: str = "theirs\n", *, author: str = ""
+        self,
+        branch: str,
+        name: str = "notes.txt",
+        text: str = "theirs\n",
+        *,
+        author: str = "",
+        repo: str = "",
     ) -> str:
         """Somebody's commit on a branch; a push, with its webhooks."""
-        who = self.person("ann")
+        repo = repo or self.repo
+        who = self.person("ann", repo=repo)
         clone = Path(tempfile.mkdtemp(dir=self.folder))
-        git(self.folder, "clone", "-q", "-b", branch, who.git_remote(self.repo), str(clone))
+        git(self.folder, "clone", "-q", "-b", branch, who.git_remote(repo), str(clone))
+        (clone / name).parent.mkdir(exist_ok=True)
         (clone / name).write_text(text)
         by = [f"--author={author}"] if author else []
         git(clone, "add", "-A")

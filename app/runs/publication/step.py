@@ -60,6 +60,8 @@ async def publish_result(
         mirror = await trees.mirror_with(run, prepared.base_commit, prepared.clone_url)
         config = await run.services.config(run.forge)
         pull = await _own_pull(run, facts, known, config)
+        if pull is None and config.off:
+            return Failed(config.off, stopped=True)
         if pull is None and (ending := await _stop_reason_now(run)):
             _note_ending(run, ending, facts)
             return ending.result
