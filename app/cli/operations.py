@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 operations = typer.Typer()
 of_runs = typer.Typer()
+organisations_cli = typer.Typer(
+    help="Turn Patchwright off for a whole organisation, and on again.", no_args_is_help=True
+)
 out = SafeConsole()
 
 RunId = Annotated[str, typer.Argument(help="Id as shown by `patchwright runs list`.")]
@@ -99,6 +102,39 @@ def audit(
     for entry in entries(_store()[1].database, limit, subject):
         line = f"{entry.at:%Y-%m-%d %H:%M:%S} {entry.actor}: {entry.action} {entry.subject}"
         out.print(f"{line} {entry.detail}".rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+
+Account = Annotated[str, typer.Argument(help="The organisation's or user's login at GitHub.")]
+
+
+@organisations_cli.command("off")
+def turn_off(
+    account: Account,
+    reason: Annotated[str, typer.Option(help="Why, for the people there.")] = "",
+) -> None:
+    """Do nothing any more in an organisation's repositories; runs in hand stop and say why."""
+    from app.operations import organisations
+
+    out.print(organisations.turn_off(_store()[1], account, reason), highlight=False)
+
+
+@organisations_cli.command("on")
+def turn_on(account: Account) -> None:
+    """Work for the organisation again."""
+    from app.operations import organisations
+
+    out.print(organisations.turn_on(_store()[1], account), highlight=False)
+
+
+@organisations_cli.command("list")
+def list_off() -> None:
+    """List the organisations for which Patchwright is turned off, and by whom."""
+    from app.storage.organisations import all_off
+
+    table = Table("organisation", "since", "by", "reason")
+    for one in all_off(_store()[1].database):
+        table.add_row(one.account, f"{one.at:%Y-%m-%d %H:%M}", one.by, one.reason)
+    out.print(table)
 
 
 @of_runs.command()

@@ -176,11 +176,13 @@ def _repository_file_lines(schema: Mapping[str, Any]) -> Iterator[str]:
         "the file may be short or missing. It is read from the default branch only, so a pull "
         "request cannot change the rules that it is judged by. The operator's "
         "[settings](settings.md) set the limits. Defaults for a whole organisation are at the same "
-        "path in its `.github` repository; the repository's own file overrides them, name by name."
+        "path in its `.github` repository; the repository's own file overrides them, name by name. "
+        "Only `enabled: false` there holds whatever a repository says "
+        "([off for a whole organisation](operating.md#off-for-a-whole-organisation))."
     )
     yield ""
     yield (
-        "If a name or value is wrong, the whole file is ignored, and one comment on the issue "
+        "If a name or value is wrong, the whole file but for `enabled: false` is ignored, and one comment on the issue "
         "names the line. Editors can check and complete the file with "
         "[patchwright.schema.json](patchwright.schema.json), which "
         "`patchwright settings --repo-schema` also prints."

@@ -10,6 +10,7 @@ from app.web.dashboard import (
     compare,
     live,
     onboarding,
+    organisations,
     proofs,
     queue,
     run_list,
@@ -21,6 +22,7 @@ from app.web.dashboard.context import visitor
 router = APIRouter(dependencies=[Depends(visitor)])
 """Each visitor sees what they may; `app.state.dashboard` has to be set."""
 for _part in (
-    run_list, run_page, live, compare, actions, proofs, queue, statistics, onboarding, alerts
+    run_list, run_page, live, compare, actions, proofs, queue, statistics, onboarding, alerts,
+    organisations,
 ):  # fmt: skip
     router.include_router(_part.router)

@@ -14,6 +14,7 @@ from app.attachments.images import is_safe
 from app.journal_view.entries import present_all
 from app.sanitize.html import SHOWN
 from app.spending.account import run_budget
+from app.storage import organisations
 from app.storage.expiries import Expiries
 from app.storage.questions import Questions
 from app.web.dashboard.context import EVENTS_PER_PAGE, Context, Guest, ReadableRun
@@ -44,6 +45,9 @@ async def show_run(
         "may_steer": await dashboard.access.may_steer(visitor, run),
         "question": await run_in_threadpool(Questions(dashboard.store.database).of_run, run.id),
         "expiry": await run_in_threadpool(Expiries(dashboard.store.database).get, run.id),
+        "off": await run_in_threadpool(
+            organisations.off_reason, dashboard.store.database, run.repository
+        ),
         "app_name": dashboard.settings.github_app_slug,
         "events": present_all(events),
         "shown": SHOWN,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from app.repo_config.effective import effective_config
-from app.repo_config.parser import LIMIT_BYTES, Problem, read_repo_config
-from app.repo_config.schema import RepoConfig, json_schema
+from app.repo_config.parser import LIMIT_BYTES, Problem, read_repo_config, says_off
+from app.repo_config.schema import PullRequests, RepoConfig, json_schema
 from app.settings.schema import Settings
 
 WHOLE = b"""\
@@ -123,6 +124,56 @@ def test_a_faulty_file_leaves_the_other_in_force() -> None:
     assert found.config.attempts == 4
     assert found.problems == (Problem("organisation", 1, "x: there is no such setting"),)
     assert read_repo_config(b"x: 1\n", b"attempts: 4\n").config.attempts == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"enabled: false\n",
+        b"label: x\nenabled: no\n",
+        b"modle: x\nenabled: false\n",  # a mistake elsewhere must not turn it on
+        b"label: [x\nenabled: False  # for now\r\n",
+        b"# " + b"x" * LIMIT_BYTES + b"\nenabled: off",
+    ],
+)
+def test_off_is_off_whatever_else_the_file_says(text: bytes) -> None:
+    assert says_off(text)
+    below = read_repo_config(text)
+    assert (below.config.enabled, below.organisation_off) == (False, False)
+    above = read_repo_config(b"enabled: true\n", text)
+    assert (above.config.enabled, above.organisation_off) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"enabled: true\n", b"# enabled: false\n", b"x:\n  enabled: false\n", b"\xff[["]
+)
+def test_what_does_not_say_off(text: bytes) -> None:
+    assert not says_off(text)
+    assert read_repo_config(None, text).config.enabled
+
+
+@pytest.mark.parametrize(
+    ("wanted", "default", "expected"),
+    [
+        (None, 0.0, None),
+        (None, 10.0, timedelta(days=10)),
+        ("14d", 10.0, timedelta(days=14)),
+        ("3w", 0.0, timedelta(weeks=3)),
+        ("never", 10.0, None),
+    ],
+)
+def test_after_how_long_pull_requests_expire(
+    tmp_path: Path, wanted: str | None, default: float, expected: timedelta | None
+) -> None:
+    config = RepoConfig(pull_request=PullRequests(expires=wanted))
+    settings = Settings(state_dir=tmp_path, pull_expires_days=default)
+    assert effective_config(settings, config).expires == expected
+
+
+@pytest.mark.parametrize("wrong", ["14", "0d", "2 weeks", "-1d", "1000d", "14D"])
+def test_a_time_that_is_none_is_named(wrong: str) -> None:
+    found = problems(f"pull_request:\n  expires: '{wrong}'\n".encode())
+    assert found and all(line == 2 and "expires" in reason for line, reason in found)
 
 
 def test_the_published_schema_is_the_one_in_force() -> None:
