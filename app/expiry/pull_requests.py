@@ -14,6 +14,7 @@ from agent.journal.events import now
 from app.admission.authorization import is_label
 from app.background import repeated
 from app.expiry.decide import Close, Idle, Remind, Wait, next_step
+from app.expiry.kept import NEXT, Expiries, Expiry
 from app.github.errors import CommitRefused, ConversationLocked, ForgeDenied, ForgeRefused
 from app.github.forge import Forge
 from app.github.records import Pull
@@ -22,7 +23,6 @@ from app.publishing.rendering import render
 from app.repo_config.effective import EffectiveConfig
 from app.runs.services import Services
 from app.sanitize.markdown import Markdown, inline
-from app.storage.expiries import NEXT, Expiries, Expiry
 from app.storage.records import Run
 from app.telemetry import logs
 

@@ -182,8 +182,8 @@ def _repository_file_lines(schema: Mapping[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield (
-        "If a name or value is wrong, the whole file but for `enabled: false` is ignored, and one comment on the issue "
-        "names the line. Editors can check and complete the file with "
+        "If a name or value is wrong, the whole file but for `enabled: false` is ignored, and one "
+        "comment on the issue names the line. Editors can check and complete the file with "
         "[patchwright.schema.json](patchwright.schema.json), which "
         "`patchwright settings --repo-schema` also prints."
     )

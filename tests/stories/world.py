@@ -36,6 +36,7 @@ from agent.journal.writer import Journal
 from agent.model import Usage
 from agent.people import take_answer
 from agent.task import Budget
+from app.expiry.kept import Expiries
 from app.git.mirror import Mirror
 from app.github.client import GithubForge
 from app.github.forge import Forge
@@ -55,7 +56,6 @@ from app.runs.workflow import run_round
 from app.sandboxes.base import Sandboxes
 from app.settings.schema import Settings
 from app.spending.account import Payer
-from app.storage.expiries import Expiries
 from app.storage.kept_comments import KeptComments
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -386,7 +386,7 @@ class StoryWorld:
         for module in ("questions", "store"):
             monkeypatch.setattr(f"app.storage.{module}.now", lambda: now() + self.later)
         # Those who look whether anybody looks at a pull request.
-        for module in ("storage.expiries", "expiry.pull_requests"):
+        for module in ("expiry.kept", "expiry.pull_requests"):
             monkeypatch.setattr(f"app.{module}.now", self.github_now)
         monkeypatch.setattr(attempts, "debug", debug)
         monkeypatch.setattr(culprit_search, "write_reproduction", write)

@@ -11,11 +11,11 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from agent.models.request_body import media_type
 from agent.task import IMAGE
 from app.attachments.images import is_safe
+from app.expiry.kept import Expiries
 from app.journal_view.entries import present_all
 from app.sanitize.html import SHOWN
 from app.spending.account import run_budget
 from app.storage import organisations
-from app.storage.expiries import Expiries
 from app.storage.questions import Questions
 from app.web.dashboard.context import EVENTS_PER_PAGE, Context, Guest, ReadableRun
 from app.web.dashboard.summaries import snapshot_names, summary_values

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.journal.events import RunEnded
+from app.expiry import kept
+from app.expiry.kept import Expiries
 from app.github.webhook_events import ExpiryDue
-from app.storage import expiries
-from app.storage.expiries import Expiries
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from tests.support.runs.stored import start, store, url
@@ -23,7 +23,7 @@ NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     at = [NOON]
-    monkeypatch.setattr(expiries, "now", lambda: at[0])
+    monkeypatch.setattr(kept, "now", lambda: at[0])
     return at
 
 
