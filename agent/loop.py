@@ -105,7 +105,8 @@ async def take_turn(attempt: Attempt, tools: Sequence[ToolSpec]) -> None:
     Raises `ContextTooLong` when nothing is left to cut, and what models do.
     """
     journal, model = attempt.journal, attempt.model
-    if planned := plan_cut(journal.state, model.window, model.preserves_thinking):
+    left = attempt.task.budget.calls - journal.state.calls_used
+    if planned := plan_cut(journal.state, model.window, model.preserves_thinking, calls_left=left):
         journal.append(planned)
     started = time.monotonic()
     left_s = attempt.task.budget.wall_s - journal.elapsed_s

@@ -14,30 +14,69 @@ from agent.journal.state import AttemptState
 from agent.model import Message, Picture
 from agent.text.truncate import log_id_of
 
-HIGH_WATER = 0.75
-LOW_WATER = 0.40
 KEEPS_THINKING = 0.60
-"""A cut of a model that preserves its thinking stops here, if outputs alone reach it."""
+"""Share of the window at which a cut of a model that preserves its thinking stops, if outputs
+alone reach it."""
 KEEP_RECENT = 6
 """So many of the latest tool outputs stay whole as long as anything else can go."""
 SHORTEST_CUT = 160
 """An output shorter than its stub is not worth cutting."""
 ASSUMED_CHARS_PER_TOKEN = 3.0
 """Used only where the server has refused a prompt before it ever counted one."""
+SHORTEST_TURN = 16_000
+"""Tokens below which a turn is not worth asking for (`Profile.min_output_tokens`)."""
+TURN_TOKENS = SHORTEST_TURN + 8_000
+"""Room for the next turn and its results, at least."""
+RECENT_CALLS = 20
+RECENT_MESSAGES = 2 * RECENT_CALLS
+"""By these it is told what further calls will add: each has a turn and a result."""
+WORTH_KEEPING = 48_000
+"""So many tokens stay in a cut, where they are not more than `LARGEST_REST` of the window."""
+LARGEST_REST = 0.40
+
+
+def high_water(window: int) -> float:
+    """Tokens of a prompt beyond which it is cut.
+
+    What a turn may need does not grow with the window: an eighth of it is free (32,768 of 262,144
+    tokens, 131,072 of a million), `TURN_TOKENS` where that is more, and a quarter of a small one.
+    """
+    return window - min(window / 4, max(window / 8, TURN_TOKENS))
+
+
+def low_water(window: int) -> float:
+    """Tokens down to which a cut goes.
+
+    What stays has to be read again, and comes the sooner to the next cut: of a large window a
+    quarter stays, of a small one more, so that the model still sees what it works on. What each
+    share costs: `bench/context_cuts.py`.
+    """
+    return max(window / 4, min(LARGEST_REST * window, WORTH_KEEPING))
 
 
 def plan_cut(
-    state: AttemptState, window: int, preserves_thinking: bool = False, *, force: bool = False
+    state: AttemptState,
+    window: int,
+    preserves_thinking: bool = False,
+    *,
+    calls_left: int | None = None,
+    force: bool = False,
 ) -> ContextCut | None:
     """The cut that is due, or None. `force`: the server has just refused the prompt's length.
+
+    `calls_left`: of the attempt's budget; where what they will add fits, there is no cut.
 
     `preserves_thinking`: the model is to see its thinking of all turns, so that a cut takes it
     only where outputs alone leave the prompt above `KEEPS_THINKING`.
     """
-    if not force and state.prompt_tokens <= HIGH_WATER * window:
+    if not force and state.prompt_tokens <= high_water(window):
         return None
     sizes = [_size(m) for m in state.messages]
     total = sum(sizes)
+    if not force and calls_left is not None and total:
+        per_call = sum(sizes[-RECENT_MESSAGES:]) * state.prompt_tokens / total / RECENT_CALLS
+        if state.prompt_tokens + calls_left * per_call <= window - SHORTEST_TURN:
+            return None
     per_char = (
         state.prompt_tokens / total
         if state.prompt_tokens and total
@@ -46,7 +85,7 @@ def plan_cut(
     if force and total:
         # What came since the server last counted is what made the prompt too long.
         per_char = max(per_char, window / total)
-    target = LOW_WATER * window / per_char
+    target = low_water(window) / per_char
     outputs = [i for i, m in enumerate(state.messages) if m.role == "tool"]
     old, recent = outputs[:-KEEP_RECENT], outputs[-KEEP_RECENT:]
     stubs: dict[str, str] = {}

@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import accumulate
 from statistics import NormalDist
 
-from agent.decisions.context_cut import HIGH_WATER, LOW_WATER
+from agent.decisions.context_cut import high_water, low_water
 from agent.models.profiles import KIMI_WINDOW
 
 LENGTHS = ((0.25, 0.4), (0.5, 1.0), (0.25, 1.6))
@@ -130,8 +130,8 @@ def prompts(work: Workload, written: float, calls: int) -> Iterator[tuple[float,
         context += written + work.read_tokens
         # What the model wrote stays in the server's cache.
         new = work.read_tokens
-        if context > HIGH_WATER * work.window:
-            context = LOW_WATER * work.window
+        if context > high_water(work.window):
+            context = low_water(work.window)
             # Everything after the first changed message is read again.
             new = context - work.start_tokens
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from agent.decisions.context_cut import HIGH_WATER, LOW_WATER
+from agent.decisions.context_cut import high_water, low_water
 from app.operations.capacity.serving import (
     Serving,
     load_tokens_per_s,
@@ -239,8 +239,8 @@ class VirtualRuns:
         read = round(self._rng.expovariate(1 / work.read_tokens)) if work.read_tokens else 0
         attempt.same = turn.prompt + turn.written
         attempt.context = attempt.same + read
-        if attempt.context > HIGH_WATER * work.window:
-            attempt.context = round(LOW_WATER * work.window)
+        if attempt.context > high_water(work.window):
+            attempt.context = round(low_water(work.window))
             attempt.same = round(work.start_tokens)
         pause = self._rng.choice(work.tool_times.seconds)
         self._agenda.at(now + pause, lambda then: self._ask(attempt, then))

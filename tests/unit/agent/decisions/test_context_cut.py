@@ -2,10 +2,19 @@
 
 from dataclasses import replace
 
-from agent.decisions.context_cut import KEEP_RECENT, plan_cut
+import pytest
+
+from agent.decisions.context_cut import (
+    KEEP_RECENT,
+    SHORTEST_TURN,
+    high_water,
+    low_water,
+    plan_cut,
+)
 from agent.journal.events import AttemptStarted, ModelTurned, NoteAdded, ToolFinished
 from agent.journal.state import AttemptState, fold, step
 from agent.model import Message, Picture, ToolCall, Usage
+from bench.context_cuts import Case, run
 
 WINDOW = 10_000
 
@@ -113,6 +122,34 @@ def test_a_cut_goes_down_to_the_low_water_mark_and_keeps_pairs_and_recent_output
     assert plan_cut(after, WINDOW) is None, "a cut resets the count until the server counts again"
 
 
+@pytest.mark.parametrize(
+    ("window", "high", "low"),
+    [
+        (10_000, 7_500, 4_000),
+        (131_072, 107_072, 48_000),
+        (196_608, 172_032, 49_152),
+        (262_144, 229_376, 65_536),
+        (1_048_576, 917_504, 262_144),
+    ],
+)
+def test_marks_by_the_window(window: int, high: int, low: int):
+    assert (high_water(window), low_water(window)) == (high, low)
+    assert window - high_water(window) >= min(SHORTEST_TURN, window / 4)
+
+
+def test_where_the_calls_left_fit_there_is_no_cut():
+    window = 262_144
+    state = conversation(105, size=9_000)
+    assert high_water(window) < state.prompt_tokens < window - SHORTEST_TURN
+    per_call = state.prompt_tokens / 105
+    room = window - SHORTEST_TURN - state.prompt_tokens
+    assert plan_cut(state, window, calls_left=int(0.9 * room / per_call)) is None
+    assert plan_cut(state, window, calls_left=int(1.2 * room / per_call) + 1) is not None
+    assert plan_cut(state, window) is not None
+    # The server has the last word.
+    assert plan_cut(state, window, calls_left=0, force=True) is not None
+
+
 def test_the_prefix_up_to_the_first_cut_output_is_unchanged():
     state = conversation(25)
     planned = plan_cut(state, WINDOW)
@@ -172,3 +209,10 @@ def test_turns_without_calls_are_not_sent_back():
     )
     assert [m.role for m in after.messages[len(state.messages) :]] == ["user"]
     assert after.last_words == "hm"
+
+
+@pytest.mark.parametrize("preserves", [False, True])
+def test_a_window_of_196_608_keeps_99_per_cent_of_300_turns_cached(preserves: bool):
+    seen = run(Case(196_608, preserves, longer=1.16), seed=1)
+    assert seen.cached >= 0.99
+    assert 1 <= seen.cuts <= 2
