@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from app.proof_block import schema as proof_block
 from app.repo_config.schema import json_schema
 from app.settings.reference import MADE, repository_file_page, settings_page
 
@@ -16,10 +17,13 @@ DOCS = Path(__file__).resolve().parent
 def pages() -> dict[str, str]:
     """File names, and what stands in them."""
     schema = json_schema()
+    proof_schema = json.dumps(proof_block.json_schema(), indent=2, ensure_ascii=False) + "\n"
     return {
         "settings.md": settings_page(),
         "repository-file.md": repository_file_page(schema),
         "patchwright.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
+        "patchwright-proof.schema.json": proof_schema,
+        "../app/proof_block/patchwright-proof.schema.json": proof_schema,
         "commands.md": commands_page(),
     }
 

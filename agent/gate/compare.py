@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from agent.gate.chance import ONE_OF_TWENTY, passes_needed
-from agent.journal.events import Check, ReproductionDeclared, SeenTest
+from agent.journal.events import Check, ReproductionDeclared, SeenTest, SideCounts
 from agent.model import Record
 from agent.testing.junit import cut
 from agent.testing.report import Outcome, SuiteRun, TestResult
@@ -73,7 +74,13 @@ def reproduction_check(
         command=declared.command,
         before=cut(before.output, SHOWN_CHARS),
         after=cut(after.output, SHOWN_CHARS),
+        counts_before=_counts_of_runs(before),
+        counts_after=_counts_of_runs(after),
     )
+
+
+def _counts_of_runs(seen: ReproductionRun) -> SideCounts:
+    return SideCounts(runs=seen.runs, passed=seen.passed, failed=seen.as_claimed)
 
 
 def suite_check(
@@ -105,6 +112,22 @@ def suite_check(
         before=cut(before[-1].output, SHOWN_CHARS),
         after=cut(after[-1].output, SHOWN_CHARS),
         tests=tests_seen(before, [*after, *(_without(run, contested) for run in old)]),
+        counts_before=_counts_of_tests(before),
+        counts_after=_counts_of_tests(after),
+    )
+
+
+def _counts_of_tests(runs: Sequence[SuiteRun]) -> SideCounts | None:
+    """Each test by its worst outcome; None where the runner tells nothing of single tests."""
+    worst = Counter(_worst_outcomes([run.outcomes for run in runs]).values())
+    if not worst:
+        return None
+    return SideCounts(
+        runs=len(runs),
+        passed=worst["passed"],
+        failed=worst["failed"],
+        error=worst["error"],
+        skipped=worst["skipped"],
     )
 
 

@@ -223,6 +223,20 @@ class SeenTest(Record):
     after: str
 
 
+class SideCounts(Record):
+    """What one side of a patch gave, as the gate counted it.
+
+    Of the reproduction: its runs, those that failed as claimed and those that passed. Of the suite:
+    how often it ran, and each test once, by its worst outcome.
+    """
+
+    runs: int
+    passed: int = 0
+    failed: int = 0
+    error: int = 0
+    skipped: int = 0
+
+
 class Check(Record):
     """One thing that the gate looked at."""
 
@@ -238,6 +252,9 @@ class Check(Record):
     """Whether it found something to say that decides nothing; it is well then."""
     tests: tuple[SeenTest, ...] = ()
     """The tests that did not pass on both sides, where the check ran tests; the first of them."""
+    counts_before: SideCounts | None = None
+    """Without the patch, where the check counted."""
+    counts_after: SideCounts | None = None
 
 
 class Strength(Record):
@@ -329,6 +346,9 @@ class GateJudged(Event):
     """What the gate had no time to look at, in sentences."""
     strength: tuple[Strength, ...] = ()
     """How strong the evidence is; empty where it was not measured."""
+    image: str = ""
+    """The digest of the image that its sandboxes started from; empty: not known, or a model chose
+    how it was made."""
 
 
 class NoteAdded(Event):

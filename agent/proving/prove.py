@@ -127,6 +127,8 @@ async def prove_change(
         findings=findings_of(judged),
         left_out=(*left_out, *judged.left_out),
         judged=judged,
+        image=change.kept_base.environment if change.kept_base else "",
+        degraded=bool(change.degraded),
     )
 
 

@@ -93,6 +93,11 @@ class ChangeProof(Record):
     """What was not looked at, and why, in sentences."""
     judged: GateJudged | None = None
     """The gate's verdict with all its checks; None where it was not asked."""
+    image: str = ""
+    """The digest of the image that it was judged in; empty: not known, or a model chose how it was
+    made."""
+    degraded: bool = False
+    """Whether the environment was less than the repository asks for."""
     settings: str = ""
     """Names the settings that it was made under; the same name, the same settings."""
 

@@ -26,6 +26,7 @@ from app.cli.check import run_check
 from app.cli.evaluation import run_eval
 from app.cli.export import run_export
 from app.cli.operations import of_runs, operations, organisations_cli
+from app.cli.proof import proof_cli
 from app.cli.prove import run_prove
 from app.sanitize.terminal import SafeConsole, visible
 from app.settings.base import SettingsError
@@ -46,6 +47,7 @@ cli.add_typer(operations)
 cli.add_typer(runs_cli, name="runs")
 cli.add_typer(images_cli, name="images")
 cli.add_typer(organisations_cli, name="organisations")
+cli.add_typer(proof_cli, name="proof")
 cli.command("bisect")(run_bisect)
 cli.command("check")(run_check)
 cli.command("capacity")(run_capacity)

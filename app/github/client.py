@@ -379,6 +379,13 @@ class GithubForge:
         read = lambda: as_pull(self._repo().get_pull(number))  # noqa: E731
         return await self._call(f"read pull request #{number}", read)
 
+    async def edit_pull(self, number: int, body: str) -> None:
+        """Give a pull request this description. Idempotent."""
+        write = lambda: pulls.edit_pull(  # noqa: E731
+            self._client.requester, self._at, number, body
+        )
+        await self._call(f"edit pull request #{number}", write)
+
     async def changed_paths(self, number: int, *, most: int = 3_000) -> tuple[str, ...]:
         """The first files that a pull request changes, of a renamed one both names."""
         at = (self._at, number, most)

@@ -129,6 +129,10 @@ class Forge(Protocol):
         """A pull request as it is now."""
         ...
 
+    async def edit_pull(self, number: int, body: str) -> None:
+        """Give a pull request this description. Idempotent."""
+        ...
+
     async def changed_paths(self, number: int, *, most: int = 3_000) -> tuple[str, ...]:
         """The first files that a pull request changes, of a renamed one both names.
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from agent.journal.events import HunkEvidence
 from agent.proving.records import RED_THEN_GREEN, ChangeProof
 from app.github.records import Annotation, CheckReport, CheckStatus, Conclusion
+from app.proof_block.made import Subject, block_of_change
+from app.proof_block.text import to_comment
 from app.proving.service import from_report
 from app.proving.text_report import (
     HEADLINES,
@@ -53,7 +55,9 @@ def check_run(proof: Proof, rules: Prove, page: str = "") -> CheckReport:
         case "cancelled":
             title, summary, conclusion = "Cancelled", inline(proof.reason, 1000), "cancelled"
         case "done":
-            title, summary = title_of(proof), proof_markdown(proof, CHECK_LIMIT)
+            block = _block(proof)
+            summary = Markdown(f"{block}{proof_markdown(proof, CHECK_LIMIT - len(block))}")
+            title = title_of(proof)
             conclusion = conclusion_of(proof, rules)
             marked = unneeded_annotations(from_report(proof.report)) if proof.report else ()
     return CheckReport(
@@ -67,6 +71,24 @@ def check_run(proof: Proof, rules: Prove, page: str = "") -> CheckReport:
         details_url=page,
         annotations=marked,
     )
+
+
+def _block(proof: Proof) -> str:
+    """The proof block as a hidden line; empty where nothing was judged."""
+    if not proof.report:
+        return ""
+    found = from_report(proof.report)
+    about = Subject(
+        id=proof.id,
+        repository=proof.repository,
+        repository_id=proof.repository_id,
+        base=found.base,
+        head=found.head,
+        asked_at=proof.created_at,
+        judged_at=proof.ended_at,
+        degraded=found.degraded,
+    )
+    return to_comment(block_of_change(about, found))
 
 
 def conclusion_of(proof: Proof, rules: Prove) -> Conclusion:

@@ -122,6 +122,7 @@ def facts_of(
         recipe=recipe,
         degraded=degraded,
         message=message,
+        repository_id=run.repository_id,
     )
 
 
@@ -185,6 +186,10 @@ class RunFacts:
     """Why the environment is less than the repository needs, in sentences; empty: it is not."""
     reviews: ReviewRules = ReviewRules()  # noqa: RUF009 - frozen
     """What the base branch asks of a pull request's reviews."""
+    repository_id: int = 0
+    """GitHub's; 0: not known."""
+    judged_at: datetime | None = None
+    """When the gate judged the patch that is told of; None: not known."""
 
 
 Phase = Literal["queued", "preparing", "debugging", "verifying", "publishing", "done"]

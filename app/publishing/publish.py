@@ -23,6 +23,8 @@ from app.git.process import GitError
 from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.github.forge import Forge
 from app.github.records import CheckReport, Comment, Pull, Repository, ReviewRules
+from app.proof_block.schema import ProofBlock
+from app.proof_block.text import put
 from app.publishing import code_owners, pull_template
 from app.publishing.code_owners import owners_of
 from app.publishing.comments import diagnosis_comment, settings_comment, status_comment
@@ -57,6 +59,7 @@ from app.publishing.reviewers import people_who_know
 from app.publishing.unpublished import unpublished_comment
 from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import PullRequests
+from app.sanitize.markdown import COMMENT_LIMIT, units
 from app.sanitize.secret_scan import new_secrets
 from app.telemetry import logs
 
@@ -151,7 +154,7 @@ async def publish(
         filled = template.decode("utf-8", errors="replace") if template else ""
         with noting(note, "pull", run, pushed.branch, pushed.commit):
             facts = replace(run, reviews=await _review_rules(forge, run.base_branch))
-            pull = await _open_pull(forge, facts, state, pushed.branch, filled, preferences)
+            pull = await _open_pull(forge, facts, state, pushed, filled, preferences)
         note(_opened(pull))
     elif known.pull != pull.number:
         note(_opened(pull))
@@ -199,17 +202,17 @@ async def _open_pull(
     forge: Forge,
     run: RunFacts,
     state: AttemptState,
-    branch: str,
+    pushed: PublicationStep,
     template: str,
     preferences: PullRequests,
 ) -> Pull:
     draft = must_be_draft(state) or preferences.draft_only
     try:
         return await forge.open_pull(
-            branch=branch,
+            branch=pushed.branch,
             base=run.base_branch,
             title=pull_title(run, state),
-            body=pull_body(run, state, template),
+            body=pull_body(run, state, template, pushed.commit),
             draft=draft,
         )
     except ForgeError as error:
@@ -218,10 +221,10 @@ async def _open_pull(
         if not no_drafts or preferences.without_drafts == "comment":
             raise
     return await forge.open_pull(
-        branch=branch,
+        branch=pushed.branch,
         base=run.base_branch,
         title=pull_title(run, state, ready=False),
-        body=pull_body(replace(run, no_drafts=True), state, template),
+        body=pull_body(replace(run, no_drafts=True), state, template, pushed.commit),
         draft=False,
     )
 
@@ -245,6 +248,21 @@ async def put_proof_check(
 ) -> None:
     """The proof as a check run on the pull request's last commit. Idempotent."""
     await forge.put_check(check_report(run, state, pull.head_sha, ready=ready))
+
+
+async def put_proof_block(forge: Forge, run: RunFacts, block: ProofBlock, number: int) -> None:
+    """The block at its place in the description of a pull request, whatever people made of it.
+
+    Nothing else is changed. Idempotent.
+    """
+    pull = await forge.pull(number)
+    body = put(pull.body, block, run_marker(run.run_id, "pull"))
+    if body == pull.body:
+        return
+    if units(body) > COMMENT_LIMIT:
+        _log.warning("no room for the proof block", run=run.run_id, pull=number)
+        return
+    await forge.edit_pull(number, body)
 
 
 async def report_config_problems(

@@ -14,6 +14,9 @@ from unidiff.patch import PatchSet
 from agent.journal.state import AttemptState
 from app.github.calls.checks import MOST_ANNOTATIONS
 from app.github.records import Annotation, CheckReport, ReviewRules
+from app.proof_block.made import Subject, block_of_fix
+from app.proof_block.schema import ProofBlock
+from app.proof_block.text import to_comment
 from app.publishing.facts import RunFacts, is_undecided, must_be_draft, patch_of
 from app.publishing.markers import run_marker
 from app.publishing.pull_template import Part, fill
@@ -65,10 +68,26 @@ def pull_title(facts: RunFacts, state: AttemptState, *, ready: bool = True) -> s
     return shorten(" ".join(f"{facts.title_prefix}{title}".split()), LONGEST_TITLE)
 
 
-def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:
+def proof_block(facts: RunFacts, state: AttemptState, head: str) -> ProofBlock:
+    """What the gate found of a run's patch, for programs. `head`: the commit that has the patch."""
+    about = Subject(
+        id=facts.run_id,
+        repository=facts.repository,
+        repository_id=facts.repository_id,
+        base=facts.base_commit,
+        head=head,
+        asked_at=facts.started_at,
+        judged_at=facts.judged_at,
+        degraded=bool(facts.degraded),
+    )
+    return block_of_fix(about, patch_of(state), state.verdict, state.reproduction)
+
+
+def pull_body(facts: RunFacts, state: AttemptState, template: str = "", head: str = "") -> str:
     """The pull request's description: cause, change, proof, alternatives, risk, limits.
 
-    `template` is the repository's own; what is said in its sections is not said again below.
+    `template` is the repository's own; what is said in its sections is not said again below. `head`
+    is the commit that the proof block names; empty: there is no such block.
     """
     files = diffstat(patch_of(state))
 
@@ -101,8 +120,10 @@ def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:
         needed=merge_needs(facts.reviews, facts.language),
         hypotheses=state.hypotheses[-MAX_ROWS:],
     )
-    marker = run_marker(facts.run_id, "pull")
-    return f"{marker}\n{fit(body, COMMENT_LIMIT - MARKER_ROOM)}"
+    begun = f"{run_marker(facts.run_id, 'pull')}\n"
+    if head:
+        begun += to_comment(proof_block(facts, state, head))
+    return f"{begun}{fit(body, COMMENT_LIMIT - MARKER_ROOM - len(begun))}"
 
 
 def commit_message(facts: RunFacts, state: AttemptState, author: str, email: str) -> str:
@@ -159,12 +180,13 @@ def check_report(
         unchecked=proof_limits(state, facts.language),
     )
     proven = not must_be_draft(state)
+    block = to_comment(proof_block(facts, state, head_sha))
     return CheckReport(
         external_id=f"patchwright:{facts.run_id}",
         name=CHECK_NAME,
         head_sha=head_sha,
         title=words.check_proven if proven else words.check_unproven,
-        summary=fit(summary, CHECK_LIMIT),
+        summary=f"{block}{fit(summary, CHECK_LIMIT - len(block))}",
         conclusion="action_required" if not ready else "success" if proven else "neutral",
         details_url=facts.run_url,
         annotations=check_annotations(facts, state),

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 
 from agent.journal.events import (
     AnyEvent,
     EnvironmentPrepared,
+    GateJudged,
     ReproductionDeclared,
     RunEnded,
     RunPhase,
@@ -203,6 +205,15 @@ class ActiveRun:
     def chosen_attempts(self) -> list[int]:
         """The attempts whose patches are in the pull request, in order."""
         return chosen_attempts(self.events())
+
+    def judged_at(self, attempt: int) -> datetime | None:
+        """When the gate last judged an attempt's patch; None: it did not."""
+        found = [
+            recorded.at
+            for recorded in self.store.events(self.record.id)
+            if isinstance(recorded.event, GateJudged) and recorded.event.attempt == attempt
+        ]
+        return found[-1] if found else None
 
     def carried(self) -> ReproductionDeclared | None:
         """The reproduction that shows the issue's bug without the pull request's change."""

@@ -14,6 +14,7 @@ from agent.best_of import choose, climb
 from agent.decisions.budget import tokens_by_usage
 from agent.errors import BudgetUsedUp
 from agent.gate.judge import Submission, judge
+from agent.gate.progress import OnProgress
 from agent.journal.events import (
     GateJudged,
     ModelWaiting,
@@ -39,7 +40,7 @@ from app.sandboxes.kept_base import FOLDER, kept_base
 from app.spending.account import Payer
 from app.storage.usage import tokens_of_proven
 from app.telemetry import logs, metrics, tracing
-from sandbox.protocol import Sandbox
+from sandbox.protocol import OpenSandbox, Sandbox
 
 ANNOUNCED = {"reproduction_declared", "hypothesis_proposed", "hypothesis_resolved", "submitted"}
 """Events after which the status comment says something new."""
@@ -214,6 +215,7 @@ async def prove_on_commit(
     async def open_fresh() -> Sandbox:
         return await run.services.sandboxes.open(run.record.id, "gate-again", tree)
 
+    image = await run.services.sandboxes.environment(tree)
     submission = Submission(
         patch=patch,
         reproduction=reproduction,
@@ -225,7 +227,8 @@ async def prove_on_commit(
         shrink=False,
         rules=conventions.rules if (conventions := run.conventions()) else None,
     )
-    return await judge(submission, open_fresh)
+    judged = await judge(submission, open_fresh)
+    return judged.model_copy(update={"image": image})
 
 
 async def _run_attempt(
@@ -259,6 +262,13 @@ async def _run_attempt(
     async def open_fresh() -> Sandbox:
         return await sandboxes.open(run_id, f"gate-{number}", files.tree)
 
+    async def judge_with(
+        submission: Submission, opening: OpenSandbox, on_progress: OnProgress
+    ) -> GateJudged:
+        image = await sandboxes.environment(files.tree)
+        judged = await plan.judge_with(submission, opening, on_progress)
+        return judged.model_copy(update={"image": image})
+
     model = run.services.model(Payer.of(run.record), number - 1, waiting)
     try:
         with metrics.track_attempt():
@@ -272,7 +282,7 @@ async def _run_attempt(
                 attempt=number,
                 seed=number - 1,
                 on_event=observe,
-                judge_with=plan.judge_with,
+                judge_with=judge_with,
                 base_run=_base_run(run, files.tree),
                 past=files.past,
                 external=external,

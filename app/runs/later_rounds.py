@@ -18,6 +18,7 @@ from app.git.process import GitMissing
 from app.github.records import Pull, ReviewComment
 from app.publishing import publish
 from app.publishing.publication import kept_change
+from app.publishing.pull_request import proof_block
 from app.runs import attempts, feedback, trees
 from app.runs.active_run import ActiveRun
 from app.runs.attachments import keep_check_log
@@ -30,7 +31,7 @@ from app.runs.publication.change import (
     push_change,
     tell_kept_change,
 )
-from app.runs.publication.step import UNPUBLISHED
+from app.runs.publication.step import UNPUBLISHED, keep_block, restore_block
 from app.runs.pull_request_proof import WiderProof
 from app.runs.replies import answer_all, say_given_up
 from app.runs.results import (
@@ -211,9 +212,13 @@ async def answer(run: ActiveRun, gathered: Gathered, result: ChangeResult) -> Ch
     await answer_all(run, _read_items(run), run.state(number), gathered, result, kept=kept)
     if isinstance(result, Pushed):
         pull = replace(await run.forge.pull(run.record.pull_number), head_sha=result.commit)
-        await run.best_effort(
-            publish.put_proof_check(run.forge, run.facts(gathered), run.state(number), pull)
+        facts, state = (
+            replace(run.facts(gathered), judged_at=run.judged_at(number)),
+            run.state(number),
         )
+        keep_block(run, proof_block(facts, state, result.commit))
+        await run.best_effort(publish.put_proof_check(run.forge, facts, state, pull))
+    await restore_block(run)
     # The pull request is as proven as what is in it, whatever came of this round.
     shown = number if isinstance(result, Pushed) else (run.chosen_attempts() or [1])[-1]
     await run.update_status("done", run.facts(gathered), run.state(shown), gathered.pull)

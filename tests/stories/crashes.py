@@ -13,6 +13,7 @@ OUTWARD = (
     "delete_branch",
     "drop_ref",
     "edit_issue",
+    "edit_pull",
     "keep_ref",
     "make_branch",
     "open_issue",

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.proof_block.text import find
 from tests.doubles.github.state import Delivery
 from tests.stories.world import StoryWorld
 from tests.support.github.app import git
@@ -575,6 +576,38 @@ async def titles_begin_as_the_repository_wants(world: StoryWorld) -> None:
     published(world, issue)
     assert world.pull()["title"] == f"[bot] #{issue}: Fix: Total is wrong"
     assert world.commits()[0]["commit"]["message"].startswith("Fix: Total is wrong\n")
+
+
+@story()
+async def the_proof_block_follows_the_commits_and_comes_back(world: StoryWorld) -> None:
+    world.labelled()
+    await world.work()
+    first = world.pull()
+    block = find(first["body"])
+    assert (block.kind, block.verdict, block.head) == ("fix", "proven", first["head"]["sha"])
+    assert block.repository.name == world.repo
+    assert block.times.judged
+    assert find(world.proof_check()) == block
+    # Whatever people make of the description stays, and a forged block there counts for nothing.
+    forged = first["body"].replace('"proven"', '"failed"')
+    mine = f"Looked at it.\n\n{forged}"
+    world.root("PATCH", f"/pulls/{first['number']}", {"body": mine})
+    world.finds = False
+    world.review()
+    await world.work()
+    assert find(world.pull()["body"]) == block
+    assert "Looked at it.\n" in world.pull()["body"]
+    world.finds = True
+    world.root("PATCH", f"/pulls/{first['number']}", {"body": "No."})
+    world.review()
+    await world.work()
+    now = world.pull()
+    assert now["head"]["sha"] != first["head"]["sha"]
+    assert find(now["body"]).head == now["head"]["sha"]
+    assert find(now["body"]).base == block.base
+    assert now["body"].endswith("-->\nNo.")
+    assert find(world.proof_check()) == find(now["body"])
+    once(world)
 
 
 @story(most_open=1)

@@ -64,6 +64,7 @@ REPRESENTATIVE = {
     "without-prices-there-is-no-budget": 0,
     "webhooks-twice-and-backwards": 6,
     "titles-begin-as-the-repository-wants": 3,
+    "the-proof-block-follows-the-commits-and-comes-back": 7,
     "no-more-pull-requests-than-are-wanted": 0,
     "nobody-looks-at-a-pull-request-and-then-it-is-wanted": 10,
     "the-organisations-own-file-turns-it-off": 5,

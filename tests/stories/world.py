@@ -512,6 +512,16 @@ class StoryWorld:
         [item] = [each for each in self.issues() if each.number == number]
         return [c.body for c in item.comments if c.body.startswith("<!-- patchwright:")]
 
+    def proof_check(self) -> str:
+        """The summary of the newest check run of the App on the pull request's commit."""
+        sha = self.pull()["head"]["sha"]
+        [check] = [
+            run
+            for run in self.root("GET", f"/commits/{sha}/check-runs")["check_runs"]
+            if run["app"]["slug"] == "patchwright"
+        ]
+        return str(check["output"]["summary"])
+
     def commits(self) -> list[Json]:
         """The commits of the pull request."""
         return list(self.root("GET", f"/pulls/{self.pull()['number']}/commits"))

@@ -128,6 +128,13 @@ def edit_issue(
         requester.requestJsonAndCheck("PATCH", path, input=wanted)
 
 
+def edit_pull(requester: Requester, at: str, number: int, body: str) -> None:
+    """Give a pull request this description."""
+    _, found = requester.requestJsonAndCheck("PATCH", f"{at}/pulls/{number}", input={"body": body})
+    if found["number"] != number:
+        raise OddAnswer("another pull request")
+
+
 def delete_branch(requester: Requester, at: str, branch: str, sha: str) -> None:
     """Delete a branch if it is at this commit. Idempotent."""
     try:

@@ -11,6 +11,8 @@ from agent.journal.state import AttemptState
 from app.git.mirror import Mirror
 from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.github.records import IssueThread, Pull
+from app.proof_block.schema import ProofBlock
+from app.proof_block.text import from_json, to_json
 from app.publishing import publish
 from app.publishing.commits import signing_of
 from app.publishing.facts import RunFacts, must_be_draft, patch_of
@@ -23,6 +25,7 @@ from app.publishing.publication import (
     kept_proof,
     publication_of,
 )
+from app.publishing.pull_request import proof_block
 from app.repo_config.effective import EffectiveConfig
 from app.runs import attempts, failures, trees
 from app.runs.active_run import ActiveRun
@@ -93,6 +96,7 @@ async def _open_pull(
     number: int,
 ) -> Published:
     state, known = run.state(number), publication_of(run.events())
+    facts = replace(facts, judged_at=run.judged_at(number))
     published = await publish.publish(
         run.forge,
         mirror,
@@ -103,6 +107,7 @@ async def _open_pull(
         note=partial(note, run),
         signing=signing_of(run.services.settings),
     )
+    keep_block(run, proof_block(facts, state, published.commit))
     await record_pull(run, published.pull)
     ended: Outcome = "draft" if must_be_draft(state) else "proven"
     return Published(ended, number, pull=published.pull.url)
@@ -185,6 +190,24 @@ async def _has_feedback(run: ActiveRun, pull: Pull) -> bool:
     said = await run.forge.review_comments(pull.number)
     failed = await run.forge.failed_checks(pull.head_sha)
     return bool(failed) or any(comment.author != login for comment in said)
+
+
+PROOF_BLOCK_LOG = "proof-block"
+"""Log id under which the proof block of the run's pull request is kept."""
+
+
+def keep_block(run: ActiveRun, block: ProofBlock) -> None:
+    """Keep the proof block of what is in the run's pull request."""
+    run.store.put_log(run.record.id, PROOF_BLOCK_LOG, to_json(block).encode())
+
+
+async def restore_block(run: ActiveRun) -> None:
+    """Bring the kept block to its place in the pull request's description, if it is not there."""
+    kept = run.store.get_log(run.record.id, PROOF_BLOCK_LOG)
+    if kept is not None:
+        run.check_lease()
+        block, number = from_json(kept.decode()), run.record.pull_number
+        await run.best_effort(publish.put_proof_block(run.forge, run.facts(), block, number))
 
 
 def note(run: ActiveRun, step: PublicationStep) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agent.proving.records import ShownTest
+from app.proof_block.text import find
 from app.proving.check_run import MOST_ANNOTATED, check_run, proof_of_check
 from app.proving.service import from_report, to_report
 from app.repo_config.schema import Prove
@@ -61,6 +62,14 @@ def test_what_a_proof_becomes(
     assert check_run(proof, STRICT).conclusion == strict
     assert proof_of_check(report.external_id) == "abc"
     assert report.title
+
+
+def test_a_proof_that_was_judged_begins_with_its_block() -> None:
+    block = find(check_run(done("failed", to_report(FAILED)), Prove()).summary)
+    assert (block.kind, block.verdict, block.id) == ("change", "failed", "abc")
+    assert (block.base, block.head) == (FAILED.base, FAILED.head)
+    for proof in (ASKED, done("", reason="The limit is reached.")):
+        assert "patchwright-proof" not in check_run(proof, Prove()).summary
 
 
 def test_hostile_names_are_escaped_and_those_that_are_no_text_have_no_remark() -> None:
