@@ -26,8 +26,7 @@ from app.cli.check import run_check
 from app.cli.evaluation import run_eval
 from app.cli.export import run_export
 from app.cli.operations import of_runs, operations, organisations_cli
-from app.cli.proof import proof_cli
-from app.cli.prove import run_prove
+from app.cli.prove import proof_cli, run_prove
 from app.sanitize.terminal import SafeConsole, visible
 from app.settings.base import SettingsError
 from app.settings.loading import load
