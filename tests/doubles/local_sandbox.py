@@ -19,14 +19,18 @@ from pathlib import Path
 
 from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError
 from sandbox.protocol import WORKDIR, CommandResult
+from tests.doubles.warm_pytest import warm_python
 
 _MAPPED = re.compile(r"/workspace(?![\w.-])|(?<![\w./-])/tmp(?![\w.-])")
 
 
 class LocalSandbox:
-    """`Sandbox` over a temporary folder that holds the given files."""
+    """`Sandbox` over a temporary folder that holds the given files.
 
-    def __init__(self, files: Mapping[str, str | bytes]) -> None:
+    `warm`: pytest starts at once in it; see `warm_pytest`.
+    """
+
+    def __init__(self, files: Mapping[str, str | bytes], *, warm: bool = False) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="patchwright-local-"))
         self.root, self.scratch = self._home / "tree", self._home / "scratch"
         for folder in (self.root, self.scratch):
@@ -36,7 +40,13 @@ class LocalSandbox:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content.encode() if isinstance(content, str) else content)
         self._env = {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": ":".join(
+                [
+                    *([str(warm_python())] if warm else []),
+                    str(Path(sys.executable).parent),
+                    os.environ["PATH"],
+                ]
+            ),
             "HOME": str(self._home),
             "TMPDIR": str(self.scratch),
             "LANG": "C.UTF-8",

@@ -215,7 +215,7 @@ class LocalSandboxes:
         with tarfile.open(tree_tar) as tar:
             members = [m for m in tar.getmembers() if m.isfile()]
             files = {m.name: (tar.extractfile(m) or io.BytesIO()).read() for m in members}
-        return LocalSandbox(files)
+        return LocalSandbox(files, warm=True)
 
     def share(self, tree_tar: Path, other: Path) -> None:
         pass

@@ -74,7 +74,7 @@ class LocalTrees:
                 for member in archive
                 if member.isfile() and (file := archive.extractfile(member)) is not None
             }
-        return LocalSandbox(files)
+        return LocalSandbox(files, warm=True)
 
 
 def quiet() -> Console:

@@ -66,10 +66,10 @@ class Case:
         return git(self.work, "rev-parse", "HEAD")
 
     async def open_base(self) -> Sandbox:
-        return LocalSandbox(FILES)
+        return LocalSandbox(FILES, warm=True)
 
     async def open_head(self) -> Sandbox:
-        return LocalSandbox(FIXED)
+        return LocalSandbox(FIXED, warm=True)
 
     async def added(self, **changed: str) -> str:
         """The patch from the head to these files."""
