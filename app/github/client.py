@@ -32,6 +32,7 @@ from app.github.errors import (
     ForgeAway,
     ForgeError,
     ForgeMissing,
+    ForgeRefused,
     InstallationGone,
     IssueGone,
     RateLimited,
@@ -98,6 +99,7 @@ class GithubForge:
         self._lock = threading.Lock()
         self._integration = integration(app)
         self._client = self._new_client()
+        self._takes_pulls = True
         self._login = ""
         self._token: GitToken | None = None
         self._comments: dict[tuple[int, str], Comment] = {}
@@ -302,6 +304,12 @@ class GithubForge:
                     base=base, head=branch, title=title, body=body, draft=draft
                 )
             except GithubException as error:
+                if error.status < 500 and not self._takes_pulls:
+                    # Whatever GitHub answers then, which is not documented.
+                    raise ForgeRefused(
+                        f"Could not open a pull request from {branch}: pull requests are disabled "
+                        f"in this repository (GitHub answered {error.status})."
+                    ) from None
                 if error.status != 422:
                     raise
                 # Opened by another worker in between? Else the refusal is about something else.
@@ -575,6 +583,8 @@ class GithubForge:
         )
         check_answer(found)
         self._name, self._id = found.full_name, found.id
+        # Not known to an Enterprise Server before 3.21.
+        self._takes_pulls = repo.raw_data.get("has_pull_requests") is not False
         return found
 
     def _bot_login(self) -> str:

@@ -233,6 +233,24 @@ async def no_drafts(world: StoryWorld) -> None:
 
 
 @story()
+async def pull_requests_are_turned_off(world: StoryWorld) -> None:
+    admin(world, "change-repo", pull_creation="none")
+    issue = world.labelled()
+    await world.work()
+    kept_for_people(world, issue, "no_pulls")
+    [said] = world.said(issue)
+    assert "pull requests are disabled" in said
+    assert f"[The patch as a file](https://pw.example/runs/{world.run().id}/logs/patch)" in said
+    admin(world, "change-repo", pull_creation="collaborators")
+    world.person("ann").comment(world.repo, issue, "/patchwright publish")
+    await world.work()
+    kept_for_people(world, issue, "no_pulls")
+    assert "must be a collaborator" in world.said(issue)[0]
+    admin(world, "change-repo", pull_creation="all")
+    await published_at_last(world, issue)
+
+
+@story()
 async def a_branch_is_in_the_way(world: StoryWorld) -> None:
     git(world.bare, "update-ref", "refs/heads/patchwright", "main")
     issue = world.labelled()

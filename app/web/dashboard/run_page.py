@@ -13,6 +13,7 @@ from agent.task import IMAGE
 from app.attachments.images import is_safe
 from app.expiry.kept import Expiries
 from app.journal_view.entries import present_all
+from app.publishing.publication import PATCH_LOG
 from app.sanitize.html import SHOWN
 from app.spending.account import run_budget
 from app.storage import organisations
@@ -88,7 +89,11 @@ def run_log(dashboard: Context, run: ReadableRun, log_id: str) -> Response:
     data = dashboard.journals.log(run.id, log_id)
     if data is None:
         raise HTTPException(404, "There is no such log.")
-    return Response(data, media_type="text/plain; charset=utf-8")
+    # Under the name that the comment about it says how to apply.
+    name = (
+        {"Content-Disposition": 'attachment; filename="fix.patch"'} if log_id == PATCH_LOG else {}
+    )
+    return Response(data, media_type="text/plain; charset=utf-8", headers=name)
 
 
 @router.get("/runs/{run_id}/images/{number}")

@@ -168,9 +168,12 @@ def repository(world: World, repo: Repo) -> Json:
 
 def repository_full(world: World, repo: Repo, permissions: Json) -> Json:
     """The answer of ``GET /repos/{owner}/{repo}``."""
+    only_some = repo.pull_creation == "collaborators"
     extra = {
         "custom_properties": {},
         "has_discussions": False,
+        "has_pull_requests": repo.pull_creation != "none",
+        "pull_request_creation_policy": "collaborators_only" if only_some else "all",
         "network_count": 0,
         "subscribers_count": 0,
     }

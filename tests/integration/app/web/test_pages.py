@@ -368,6 +368,9 @@ def test_logs_are_plain_text_and_snapshots_are_compared(
     assert log.headers["content-type"] == "text/plain; charset=utf-8"
     assert log.headers["x-content-type-options"] == "nosniff"
     assert "+b<i>" in log.text
+    store.put_log(run_id, "patch", patch.format("c").encode())
+    kept = operator.get(f"{url}/runs/{run_id}/logs/patch")
+    assert kept.headers["content-disposition"] == 'attachment; filename="fix.patch"'
     page = operator.get(f"{url}/runs/{run_id}/compare", params={"left": "1-s1", "right": "1-s2"})
     assert "+b&lt;i&gt;" in page.text
     assert "+c" in page.text
