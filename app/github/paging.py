@@ -18,11 +18,16 @@ def all_entries(
     headers: Any = None,
     **query: Any,
 ) -> Iterator[dict[str, Any]]:
-    """The entries of all pages, of `MOST_PAGES` at most; `key` names the list in each answer."""
+    """The entries of all pages, of `MOST_PAGES` at most; `key` names the list in each answer.
+
+    Whether there is another page is said by the `Link` header alone: a page may be short because
+    GitHub leaves out what the caller may not see ("Using pagination in the REST API").
+    """
     for page in range(1, MOST_PAGES + 1):
         parameters = {"per_page": 100, "page": page, **query}
-        _, data = requester.requestJsonAndCheck("GET", path, parameters=parameters, headers=headers)
-        entries = data[key] if key else data
-        yield from entries
-        if len(entries) < 100:
+        answered, data = requester.requestJsonAndCheck(
+            "GET", path, parameters=parameters, headers=headers
+        )
+        yield from data[key] if key else data
+        if 'rel="next"' not in (answered.get("link") or ""):
             return

@@ -20,7 +20,7 @@ from app.proving.text_report import (
 )
 from app.publishing.pull_request import CHECK_LIMIT
 from app.repo_config.schema import Prove
-from app.sanitize.markdown import Markdown, code, fenced, fit, inline, visible
+from app.sanitize.markdown import Markdown, code, fenced, fit, inline, octets, visible
 from app.storage.proofs import Proof, ProofState
 
 NAME = "Patchwright proof"
@@ -55,9 +55,9 @@ def check_run(proof: Proof, rules: Prove, page: str = "") -> CheckReport:
         case "cancelled":
             title, summary, conclusion = "Cancelled", inline(proof.reason, 1000), "cancelled"
         case "done":
-            block = _block(proof)
-            summary = Markdown(f"{block}{proof_markdown(proof, CHECK_LIMIT - len(block))}")
-            title = title_of(proof)
+            block, title = _block(proof), title_of(proof)
+            room = CHECK_LIMIT - octets(block)
+            summary = Markdown(f"{block}{fit(proof_markdown(proof, room), room, octets)}")
             conclusion = conclusion_of(proof, rules)
             marked = unneeded_annotations(from_report(proof.report)) if proof.report else ()
     return CheckReport(

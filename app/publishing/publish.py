@@ -59,7 +59,7 @@ from app.publishing.reviewers import people_who_know
 from app.publishing.unpublished import unpublished_comment
 from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import PullRequests
-from app.sanitize.markdown import COMMENT_LIMIT, units
+from app.sanitize.markdown import COMMENT_LIMIT, octets, units
 from app.sanitize.secret_scan import new_secrets
 from app.telemetry import logs
 
@@ -404,7 +404,7 @@ async def _tell(
         name=CHECK_NAME,
         head_sha=at.commit,
         title=PHRASES[run.language].check_unpublished,
-        summary=words(limit=CHECK_LIMIT, command=command),
+        summary=words(limit=CHECK_LIMIT, size=octets, command=command),
         conclusion="neutral",
         details_url=run.run_url,
     )

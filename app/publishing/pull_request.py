@@ -29,6 +29,7 @@ from app.sanitize.markdown import (
     commit_text,
     fit,
     inline,
+    octets,
     shorten,
     title_text,
     visible,
@@ -36,7 +37,7 @@ from app.sanitize.markdown import (
 
 CHECK_NAME = "Patchwright"
 CHECK_LIMIT = 65_000
-"""GitHub takes 65535 characters of summary."""
+"""GitHub takes 65,535 bytes of summary, whatever its documentation says (github/docs#35252)."""
 LONGEST_FIELD, LONGEST_TITLE = 90, 200
 """Characters of a field in a title of the repository's making, and of such a title; GitHub takes
 256."""
@@ -186,7 +187,7 @@ def check_report(
         name=CHECK_NAME,
         head_sha=head_sha,
         title=words.check_proven if proven else words.check_unproven,
-        summary=f"{block}{fit(summary, CHECK_LIMIT - len(block))}",
+        summary=f"{block}{fit(summary, CHECK_LIMIT - octets(block), octets)}",
         conclusion="action_required" if not ready else "success" if proven else "neutral",
         details_url=facts.run_url,
         annotations=check_annotations(facts, state),

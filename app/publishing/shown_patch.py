@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -25,8 +26,13 @@ class ShownPatch:
     """Whether what is shown is the patch's own text, so that it can be applied."""
 
 
-def show_patch(patch: str, room: int, places: tuple[str, ...] = ()) -> ShownPatch:
-    """As many of the patch's files as fit in `room` UTF-16 units, from the first one on.
+def show_patch(
+    patch: str,
+    room: int,
+    places: tuple[str, ...] = (),
+    size: Callable[[str], int] = units,
+) -> ShownPatch:
+    """As many of the patch's files as fit in `room`, by `size`, from the first one on.
 
     Lines at `places` (`path:line` of the new file) are left out.
     """
@@ -34,11 +40,11 @@ def show_patch(patch: str, room: int, places: tuple[str, ...] = ()) -> ShownPatc
     parts = split_files(withheld)
     text, shown = Markdown(""), 0
     # As a block it is no shorter than its own text.
-    sizes = list(accumulate(units(part) for part in parts))
-    for count in range(sum(size <= room for size in sizes), 0, -1):
+    sizes = list(accumulate(size(part) for part in parts))
+    for count in range(sum(each <= room for each in sizes), 0, -1):
         whole = "".join(parts[:count]).strip("\n")
         text = fenced(whole, "diff", limit=max(room, 1) * 2)
-        if units(text) <= room:
+        if size(text) <= room:
             shown = count
             break
     if not shown:

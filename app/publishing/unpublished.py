@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agent.journal.state import AttemptState
 from app.publishing.facts import RunFacts, must_be_draft, patch_of
 from app.publishing.obstacles import WITH_SECRETS
@@ -19,15 +21,16 @@ def unpublished_comment(
     reason: str,
     *,
     limit: int = COMMENT_LIMIT - MARKER_ROOM,
+    size: Callable[[str], int] = units,
     command: str = "/patchwright publish",
     patch: str = "",
     change: bool = False,
 ) -> str:
     """What was proven, why it is not published, the diff with how to apply it, and the proof.
 
-    `reason` is for obstacles without a detail or words of a server; `command` tries again. `patch`
-    is the diff to show where it is not the attempt's whole patch; `change`: it belongs to an open
-    pull request.
+    `size` measures it against `limit`. `reason` is for obstacles without a detail or words of a
+    server; `command` tries again. `patch` is the diff to show where it is not the attempt's whole
+    patch; `change`: it belongs to an open pull request.
     """
     obstacle = publication.obstacle
     patch = patch or patch_of(state)
@@ -59,9 +62,9 @@ def unpublished_comment(
 
     nothing = ShownPatch(Markdown(""), 0, len(diffstat(patch)), exact=False)
     for proof in (True, False):
-        room = limit - units(text(nothing, proof=proof)) - 600
+        room = limit - size(text(nothing, proof=proof)) - 600
         places = obstacle.places if obstacle else ()
-        shown = nothing if hidden else show_patch(patch, room, places)
+        shown = nothing if hidden else show_patch(patch, room, places, size)
         if shown.files == shown.of:
             break
-    return fit(text(shown, proof=proof), limit)
+    return fit(text(shown, proof=proof), limit, size)

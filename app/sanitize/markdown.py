@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 from agent.text.visible import FILLERS, REPEATED
 from app.sanitize.secret_scan import mask, mask_end, mask_start
@@ -230,15 +231,19 @@ def title_text(text: object, limit: int = 120) -> str:
     return shorten(flat, limit)
 
 
-def fit(markdown: str, limit: int = COMMENT_LIMIT) -> str:
-    """A whole body within GitHub's limit: cut between lines, open blocks closed, with a note."""
-    if units(markdown) <= limit:
+def fit(markdown: str, limit: int = COMMENT_LIMIT, size: Callable[[str], int] | None = None) -> str:
+    """A whole body within GitHub's limit: cut between lines, open blocks closed, with a note.
+
+    `size` measures it; without one, in UTF-16 code units.
+    """
+    size = size or units
+    if size(markdown) <= limit:
         return markdown
-    room = limit - units(CUT_NOTE) - 200
+    room = limit - size(CUT_NOTE) - 200
     kept: list[str] = []
     used = 0
     for line in markdown.split("\n"):
-        used += units(line) + 1
+        used += size(line) + 1
         if used > room:
             break
         kept.append(line)
@@ -261,6 +266,11 @@ def fit(markdown: str, limit: int = COMMENT_LIMIT) -> str:
 def units(text: str) -> int:
     """Length in UTF-16 code units."""
     return len(text) + sum(1 for c in text if ord(c) > 0xFFFF)
+
+
+def octets(text: str) -> int:
+    """Length in bytes of UTF-8."""
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def without_links(markdown: str) -> str:

@@ -372,6 +372,17 @@ def _clock(admin: Admin, body: Json) -> Json:
     return {"now": stamp(admin.world.now())}
 
 
+def _content_limit(admin: Admin, body: Json) -> Json:
+    admin.world.content_per_minute = int(body["per_minute"])
+    return {}
+
+
+def _hide_user(admin: Admin, body: Json) -> Json:
+    """GitHub holds an account for spam."""
+    admin.world.add_user(body["login"]).hidden = True
+    return {}
+
+
 def _stale(admin: Admin, body: Json) -> Json:
     admin.world.stale_s = float(body["seconds"])
     return {}
@@ -472,6 +483,8 @@ ACTIONS: dict[str, Action] = {
     "ci": _ci,
     "clock": _clock,
     "stale": _stale,
+    "content-limit": _content_limit,
+    "hide-user": _hide_user,
     "fault": _fault,
     "clear-faults": _clear_faults,
     "rate-limit": _rate_limit,

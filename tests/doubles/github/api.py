@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -61,6 +62,16 @@ OPERATIONS: tuple[Operation, ...] = tuple(
 
 
 GRAPHQL = "/graphql"
+CONTENT = (
+    "issues/create",
+    "issues/create-comment",
+    "pulls/create",
+    "pulls/create-reply-for-review-comment",
+    "pulls/create-review",
+    "pulls/create-review-comment",
+    "pulls/request-reviewers",
+)
+"""Operations whose contents are counted: those that notify people."""
 
 
 def find(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
@@ -111,6 +122,8 @@ class Api:
         if found is None:
             self._validator.unknown(request.method, path)
             return self._respond(request, not_found().answer(), actor)
+        if actor.by_app and found[0].name in CONTENT and not self._may_create():
+            return self._respond(request, _too_much(), actor)
         answer = self._answer(request, found, actor, raw, version or OLDEST)
         if fault is not None and fault.kind == "after":
             answer = _broken(fault)
@@ -138,6 +151,16 @@ class Api:
             act = Act(when, login, actor.by_app, f"graphql/{name}", GRAPHQL, sent)
             self._world.acts.append(act)
         return Answer(200, result)
+
+    def _may_create(self) -> bool:
+        """Count a content of the App's; False where there were too many in the last minute."""
+        world = self._world
+        since = world.now() - timedelta(minutes=1)
+        world.made = [made for made in world.made if made > since]
+        if world.content_per_minute and len(world.made) >= world.content_per_minute:
+            return False
+        world.made.append(world.now())
+        return True
 
     def _spend(self, actor: Actor) -> bool:
         limit = self._world.limits[actor.installation_id]
@@ -246,6 +269,14 @@ def _broken(fault: Fault) -> Answer:
         answer = GithubError(403, said).answer()
         return Answer(403, answer.body, {"Retry-After": str(fault.retry_after_s)})
     return GithubError(fault.status, "Server Error").answer()
+
+
+def _too_much() -> Answer:
+    said = (
+        "You have exceeded a secondary rate limit and have been temporarily blocked from content "
+        "creation. Please retry your request again later."
+    )
+    return Answer(403, GithubError(403, said).answer().body, {"Retry-After": "60"})
 
 
 def _exhausted(actor: Actor) -> Answer:

@@ -13,6 +13,8 @@ import httpx
 from tests.doubles.github.shapes import basic
 from tests.doubles.github.state import Delivery, Installation, Json, Repo, User, World, node_id
 
+MOST_BYTES = 25_000_000
+"""An event of more is not delivered ("Webhook events and payloads")."""
 TIMEOUT_S = 60.0
 """GitHub gives up after ten seconds; here a busy machine must not lose a delivery."""
 
@@ -108,13 +110,16 @@ class Deliverer:
         if not self._world.app.webhook_url:
             delivery.status = "no webhook URL"
             return
-        task = asyncio.get_running_loop().create_task(self._post(delivery))
+        body = json.dumps(delivery.payload).encode()
+        if len(body) > MOST_BYTES:
+            delivery.status = "payload too large"
+            return
+        task = asyncio.get_running_loop().create_task(self._post(delivery, body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _post(self, delivery: Delivery) -> None:
+    async def _post(self, delivery: Delivery, body: bytes) -> None:
         app = self._world.app
-        body = json.dumps(delivery.payload).encode()
         delivery.request_headers = headers(app.id, app.webhook_secret, delivery, body)
         began = time.monotonic()
         try:

@@ -148,6 +148,15 @@ def branch_tip(git: Path, branch: str) -> str | None:
     return refs(git).get(f"refs/heads/{branch}")
 
 
+def is_ref_name(name: str) -> bool:
+    """Whether git takes this name of a ref, and GitHub, which has two rules of its own (GH002)."""
+    short = name.removeprefix("refs/heads/").removeprefix("refs/tags/")
+    if len(short.encode()) > 255 or re.fullmatch(r"[0-9a-f]{40}", short):
+        return False
+    checked = subprocess.run(["git", "check-ref-format", name], check=False)
+    return checked.returncode == 0
+
+
 def set_ref(git: Path, ref: str, sha: str, old: str | None = None) -> None:
     """Create or move a ref; with ``old`` only from there (ZERO: it must be new)."""
     run(git, "update-ref", ref, sha, *([] if old is None else [old]))

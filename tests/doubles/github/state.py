@@ -29,6 +29,8 @@ class User:
     login: str
     kind: str = "User"
     token: str = field(default_factory=lambda: "ghp_" + secrets.token_hex(18))
+    hidden: bool = False
+    """Whether GitHub holds it for spam: what it wrote is left out of pages, which are shorter."""
 
 
 @dataclass
@@ -388,6 +390,11 @@ class World:
         """By installation, each of which has its own ("Rate limits for the REST API"); 0: for
         callers without one."""
         self.faults = Faults()
+        self.content_per_minute = 0
+        """Contents that an installation may make in a minute; 0: as many as it likes. GitHub says
+        80 in general ("About secondary rate limits"), and too many tests share a minute."""
+        self.made: list[datetime] = []
+        """When the App made contents."""
         self.stale_s = 0.0
         """Lists leave out what was made in so many seconds before: GitHub answers from replicas
         (palantir/policy-bot#78, python/the-knights-who-say-ni#86)."""

@@ -23,6 +23,9 @@ _SUITE = "/repos/{owner}/{repo}/check-suites/{check_suite_id}"
 _REF = "/repos/{owner}/{repo}/commits/{ref}"
 _APP = ("installation",)
 _MAX_ANNOTATIONS = 50
+_MAX_BYTES = 65535
+_MAX_OF_ANNOTATION = {"title": 255, "message": 64 * 1024, "raw_details": 64 * 1024}
+"""https://docs.github.com/rest/checks/runs#create-a-check-run"""
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -46,10 +49,18 @@ def _apply(call: Call, run: CheckRun) -> None:
     output = body.get("output") or {}
     fresh = output.get("annotations") or []
     if len(fresh) > _MAX_ANNOTATIONS:
-        raise invalid("CheckRun", "annotations", "custom", "at most 50 annotations in one request")
-    for name in ("title", "summary", "text"):
-        if len(output.get(name) or "") > 65535:
-            raise invalid("CheckRun", name, "custom", f"{name} exceeds a maximum of 65535")
+        many = f"No more than {_MAX_ANNOTATIONS} items are allowed; {len(fresh)} were supplied."
+        raise GithubError(422, f"Invalid request.\n\n{many}")
+    for name in ("summary", "text"):
+        # Bytes, where the documentation says characters (github/docs#35252).
+        if len((output.get(name) or "").encode()) > _MAX_BYTES:
+            said = f"{name} exceeds a maximum bytesize of {_MAX_BYTES}"
+            raise invalid("CheckRun", name, "custom", said)
+    for one in fresh:
+        for name, most in _MAX_OF_ANNOTATION.items():
+            if len((one.get(name) or "").encode()) > most:
+                said = f"{name} exceeds a maximum bytesize of {most}"
+                raise invalid("CheckAnnotation", name, "custom", said)
     kept = run.output.get("annotations", [])
     run.output = {**run.output, **output, "annotations": [*kept, *fresh]}
     run.name = body.get("name", run.name)
@@ -162,7 +173,12 @@ def _runs(call: Call, chosen: list[CheckRun]) -> Answer:
 def runs_for_ref(call: Call) -> Answer:
     """The check runs on a commit."""
     sha = resolved(call, call.path["ref"])
-    return _runs(call, [run for run in call.repo.check_runs.values() if run.head_sha == sha])
+    found = [
+        run
+        for run in call.repo.check_runs.values()
+        if run.head_sha == sha and call.world.is_listed(run.started_at or call.world.now())
+    ]
+    return _runs(call, found)
 
 
 @table.add("checks/list-for-suite", f"GET {_SUITE}/check-runs", needs=_READ)

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from tests.doubles.github.operations.operation import Answer, Call, not_found
+from tests.doubles.github.operations.operation import Answer, Call, invalid, not_found
 from tests.doubles.github.shapes import basic, pulls
 from tests.doubles.github.state import Comment, Issue, Label, Reaction, User
 
@@ -27,8 +27,15 @@ def find_comment(call: Call) -> tuple[Issue, Comment]:
     raise not_found()
 
 
+MAX_LABEL = 50
+"""Characters of a label's name ("Managing labels")."""
+
+
 def known_label(call: Call, name: str) -> Label:
     """The repository's label of that name; made when it is new, as GitHub does."""
+    if len(name) > MAX_LABEL:
+        said = f"name is too long (maximum is {MAX_LABEL} characters)"
+        raise invalid("Label", "name", "custom", said)
     color = hashlib.sha256(name.encode()).hexdigest()[:6]
     fresh = Label(call.world.next_id(), name, color)
     return call.repo.labels.setdefault(name.lower(), fresh)

@@ -1,5 +1,6 @@
 """Operations on issues: themselves, comments, labels, assignees, reactions."""
 
+from functools import partial
 from urllib.parse import unquote
 
 from tests.doubles.github import repository as git
@@ -26,6 +27,7 @@ from tests.doubles.github.state import Comment, Issue, Json, Pull, stamp
 
 table = Table()
 MAX_BODY = 65536
+MAX_TITLE = 256
 _READ, _WRITE = "issues:read pull_requests:read", "issues:write pull_requests:write"
 
 
@@ -34,6 +36,14 @@ def checked_body(resource: str, body: str | None) -> str | None:
     if body is not None and len(body) > MAX_BODY:
         raise invalid(resource, "body", "custom", "body is too long (maximum is 65536 characters)")
     return body
+
+
+def checked_title(title: str) -> str:
+    """A title, as long as GitHub takes it; of pull requests the resource is Issue, too."""
+    if len(title) > MAX_TITLE:
+        said = f"title is too long (maximum is {MAX_TITLE} characters)"
+        raise invalid("Issue", "title", "custom", said)
+    return title
 
 
 def _shown(call: Call, item: Issue, status: int = 200) -> Answer:
@@ -58,6 +68,7 @@ def list_issues(call: Call) -> Answer:
         basic.issue(call.world, call.repo, item)
         for item in reversed(call.repo.issues.values())
         if state in ("all", item.state)
+        and call.world.is_listed(item.created_at)
         and names <= {tag.name for tag in item.labels}
         and stamp(item.updated_at) >= since
     ]
@@ -75,7 +86,7 @@ def create_issue(call: Call) -> Answer:
         id=call.world.next_id(),
         number=len(repo.issues) + 1,
         user=call.user,
-        title=title,
+        title=checked_title(title),
         body=checked_body("Issue", call.body.get("body")),
         created_at=now,
         updated_at=now,
@@ -114,7 +125,8 @@ def update_issue(call: Call) -> Answer:
     for name in ("title", "body"):
         if call.body.get(name) is not None and call.body[name] != getattr(item, name):
             changes[name] = {"from": getattr(item, name) or ""}
-            setattr(item, name, checked_body("Issue", call.body[name]))
+            limit = checked_title if name == "title" else partial(checked_body, "Issue")
+            setattr(item, name, limit(call.body[name]))
     item.updated_at = call.world.now()
     if changes:
         emit_item(call, item, "edited", changes=changes)

@@ -23,6 +23,7 @@ from tests.doubles.github.state import Issue, Reaction
 
 table = Table()
 _READ, _WRITE = "issues:read pull_requests:read", "issues:write pull_requests:write"
+MAX_DESCRIPTION = 100
 _ISSUE = "/repos/{owner}/{repo}/issues/{issue_number}"
 
 
@@ -114,6 +115,9 @@ def create_label(call: Call) -> Answer:
     name = call.body["name"]
     if name.lower() in call.repo.labels:
         raise invalid("Label", "name", "already_exists")
+    if len(call.body.get("description") or "") > MAX_DESCRIPTION:
+        said = f"description is too long (maximum is {MAX_DESCRIPTION} characters)"
+        raise invalid("Label", "description", "custom", said)
     tag = known_label(call, name)
     tag.color = call.body.get("color") or tag.color
     tag.description = call.body.get("description")

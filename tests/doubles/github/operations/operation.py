@@ -220,9 +220,17 @@ def paged(call: Call, items: list[Json], wrapper: str | None = None) -> Answer:
     size = min(max(whole(call.query.get("per_page"), 30), 1), 100)
     page = max(whole(call.query.get("page"), 1), 1)
     last = max((len(items) + size - 1) // size, 1)
-    chosen = items[(page - 1) * size : page * size]
+    chosen = [
+        item for item in items[(page - 1) * size : page * size] if not _is_hidden(call.world, item)
+    ]
     body: Any = chosen if wrapper is None else {"total_count": len(items), wrapper: chosen}
     return Answer(200, body, {"X-Last-Page": str(last)} if last > page else {})
+
+
+def _is_hidden(world: World, item: Json) -> bool:
+    author = item.get("user")
+    known = world.user(author["login"]) if isinstance(author, dict) else None
+    return known is not None and known.hidden
 
 
 def whole(text: str | None, otherwise: int) -> int:

@@ -1,11 +1,12 @@
 """Operations on pull requests: create, read, change, merge, files, commits, requested reviewers."""
 
 import itertools
+from functools import partial
 
 from tests.doubles.github import repository as git
 from tests.doubles.github.auth import require_role
 from tests.doubles.github.operations.issue_changes import emit_item
-from tests.doubles.github.operations.issues import checked_body, set_state
+from tests.doubles.github.operations.issues import checked_body, checked_title, set_state
 from tests.doubles.github.operations.operation import (
     Answer,
     Call,
@@ -103,7 +104,7 @@ def create_pull(call: Call) -> Answer:
         id=call.world.next_id(),
         number=number,
         user=call.user,
-        title=str(call.body.get("title") or branch),
+        title=checked_title(str(call.body.get("title") or branch)),
         body=checked_body("PullRequest", call.body.get("body")),
         created_at=now,
         updated_at=now,
@@ -166,7 +167,8 @@ def update_pull(call: Call) -> Answer:
     for name in ("title", "body"):
         if name in call.body and call.body[name] != getattr(item, name):
             changes[name] = {"from": getattr(item, name) or ""}
-            setattr(item, name, checked_body("PullRequest", call.body[name]))
+            limit = checked_title if name == "title" else partial(checked_body, "PullRequest")
+            setattr(item, name, limit(call.body[name]))
     base = call.body.get("base", pull.base_ref)
     if base != pull.base_ref:
         tip = git.branch_tip(call.repo.git, base)
@@ -267,10 +269,18 @@ def list_pull_commits(call: Call) -> Answer:
 def request_reviewers(call: Call) -> Answer:
     """Ask people for a review; the author cannot be asked."""
     item, pull = pull_of(call)
-    for login in call.body.get("reviewers", []):
-        who = call.world.user(login)
-        if who is None or not call.repo.is_collaborator(who) or who is item.user:
-            raise GithubError(422, "Reviews may only be requested from collaborators.")
+    people = [call.world.user(login) for login in call.body.get("reviewers", [])]
+    if item.user in people:
+        raise GithubError(422, "Review cannot be requested from pull request author.")
+    strangers = [who for who in people if who is None or not call.repo.is_collaborator(who)]
+    if strangers or call.body.get("team_reviewers"):  # there are no teams here
+        raise GithubError(
+            422,
+            "Reviews may only be requested from collaborators. One or more of the users or teams "
+            f"you specified is not a collaborator of the {call.repo.full_name} repository.",
+        )
+    for who in people:
+        assert who is not None
         if who not in pull.requested_reviewers:
             pull.requested_reviewers.append(who)
             person = basic.user(call.world.urls, who)

@@ -287,6 +287,8 @@ def create_ref(call: Call) -> Answer:
     name, sha = call.body["ref"], call.body["sha"]
     if not name.startswith("refs/") or name.count("/") < 2:
         raise GithubError(422, "Reference name must start with 'refs/' and have two slashes")
+    if not git.is_ref_name(name):
+        raise GithubError(422, "Reference name is invalid")
     if name in git.refs(call.repo.git):
         raise GithubError(422, "Reference already exists")
     if git.resolve(call.repo.git, sha) != sha:

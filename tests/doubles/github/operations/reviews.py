@@ -157,7 +157,7 @@ def get_review(call: Call) -> Answer:
 def submit_review(call: Call) -> Answer:
     """Submit a pending review."""
     item, pull, review = _review(call)
-    review.body = call.body.get("body") or review.body
+    review.body = checked_body("PullRequestReview", call.body.get("body")) or review.body
     _submit(call, item, pull, review, call.body["event"])
     return Answer(200, pulls.review(call.world, call.repo, item, review))
 
@@ -271,7 +271,8 @@ def update_review_comment(call: Call) -> Answer:
     item, _, said = _comment(call)
     if said.user is not call.user:
         require_role(call, "write")
-    before, said.body = said.body, call.body["body"]
+    text = checked_body("PullRequestReviewComment", call.body["body"]) or ""
+    before, said.body = said.body, text
     said.updated_at = call.world.now()
     _tell_comment(call, item, said, "edited", changes={"body": {"from": before}})
     return Answer(200, pulls.review_comment(call.world, call.repo, item, said))

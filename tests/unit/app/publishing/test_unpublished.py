@@ -10,10 +10,11 @@ import pytest
 from app.publishing.markers import branch_names, possible_names
 from app.publishing.obstacles import KINDS, Obstacle
 from app.publishing.publication import Publication
+from app.publishing.pull_request import CHECK_LIMIT
 from app.publishing.shown_patch import WITHHELD, show_patch, withhold
 from app.publishing.unpublished import unpublished_comment
 from app.repo_config.schema import Language
-from app.sanitize.markdown import units
+from app.sanitize.markdown import octets, units
 from tests.support.markdown import outside_code
 from tests.support.runs.proven import FACTS, PATCH, SUBMITTED, UNPROVEN, WHOLE
 
@@ -101,6 +102,10 @@ def test_a_long_patch_is_cut_between_files_and_the_comment_fits() -> None:
     assert "of 40 files" in said
     assert f"[the whole patch]({FACTS.run_url}/logs/patch)" in said
     assert "git apply --index fix.patch" in said
+    publication = Publication(obstacle=Obstacle("rule"))
+    check = unpublished_comment(FACTS, state, publication, "", limit=CHECK_LIMIT, size=octets)
+    assert len(check.encode()) < 65_536, "a check's summary is counted in bytes"
+    assert "of 40 files" in check
 
 
 def test_lines_with_secrets_are_left_out_by_path_and_line() -> None:
