@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.model import Message, Model, ToolSpec, Turn
+from agent.model import Message, Model, ToolSpec, Turn, Usage
 from agent.models.openai_compat import OnWaiting
 from app.git.mirror import Mirror
 from app.github.errors import ForgeAway, ForgeMissing
@@ -230,6 +230,9 @@ class LocalSandboxes:
         self.kept.append(frozenset(keep_runs))
 
 
+GIVES_UP_AFTER = 7
+
+
 class HeldModel(SeededModel):
     """Waits at its turn after so many results for as long as the file with that number exists.
 
@@ -237,11 +240,15 @@ class HeldModel(SeededModel):
     """
 
     hold: Path
+    gives_up_after = 1_000_000
+    """Results after which it says that it cannot fix this."""
 
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         done = sum(message.role == "tool" for message in messages)
         while (at := self._held_at()) is not None and done >= at:
             await asyncio.sleep(0.05)
+        if done >= self.gives_up_after:
+            return Turn(content="I cannot fix this.", usage=Usage(prompt_tokens=9))
         return await super().turn(messages, tools)
 
     def _held_at(self) -> int | None:
@@ -252,9 +259,15 @@ class HeldModel(SeededModel):
 
 
 class RunWorld:
-    """A state folder with a repository, a forge and the services of runs over them."""
+    """A state folder with a repository, a forge and the services of runs over them.
 
-    def __init__(self, folder: Path, *, steps: int = 16, **settings: Any) -> None:
+    `fixes`: whether its model finds the fix; else runs end with a diagnosis, which takes a fraction
+    of the time of the gate.
+    """
+
+    def __init__(
+        self, folder: Path, *, steps: int = 16, fixes: bool = True, **settings: Any
+    ) -> None:
         self.folder = folder
         self.remote = folder / "remote.git"
         if not self.remote.exists():
@@ -264,6 +277,7 @@ class RunWorld:
         self.forge = FileForge(folder / "forge.json", str(self.remote))
         self.sandboxes = LocalSandboxes()
         self.steps = steps
+        self.fixes = fixes
 
     def services(self, **change: Any) -> Services:
         """The services; what is given replaces its part."""
@@ -284,6 +298,8 @@ class RunWorld:
     def model(self, _run_id: str, seed: int, _waiting: OnWaiting, _looking: bool) -> Model:
         model = HeldModel(seed, self.steps, slow_commands=False)
         model.hold = self.folder / "hold"
+        if not self.fixes:
+            model.gives_up_after = GIVES_UP_AFTER
         return model
 
     def hold(self, results: int) -> None:

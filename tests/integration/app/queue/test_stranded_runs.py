@@ -97,19 +97,19 @@ def test_a_late_note_does_not_hide_the_next_round(tmp_path: Path) -> None:
 def test_a_database_that_is_away_at_the_hand_back_strands_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    world = RunWorld(tmp_path)
+    world = RunWorld(tmp_path, fixes=False)
     world.sandboxes = Interrupted([EngineUnavailable("No engine answers.")] * 4)
     asked = once(monkeypatch, method)
     run_id = start(world)
     with running_engine(world.services()) as workflow_engine:
-        assert ended_at_last(world, run_id, workflow_engine).outcome == "proven"
+        assert ended_at_last(world, run_id, workflow_engine).outcome == "diagnosis"
     assert len(asked) > 1
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_a_run_whose_workflow_was_cancelled_is_taken_up_again(tmp_path: Path, state: str) -> None:
     """A process died, or slept, in the middle of a hand-back."""
-    world = RunWorld(tmp_path)
+    world = RunWorld(tmp_path, fixes=False)
     world.hold(4)
     run_id = start(world)
     with running_engine(world.services()):
@@ -121,14 +121,14 @@ def test_a_run_whose_workflow_was_cancelled_is_taken_up_again(tmp_path: Path, st
         with world.store.database.begin() as connection:
             connection.execute(sa.update(tables.runs).values(status=state, owner="somebody"))
         world.let_go()
-        assert ended_at_last(world, run_id, workflow_engine).outcome == "proven"
+        assert ended_at_last(world, run_id, workflow_engine).outcome == "diagnosis"
     check_journal(world, run_id)
 
 
 def test_a_run_that_the_engine_holds_for_failed_is_done_from_its_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = RunWorld(tmp_path)
+    world = RunWorld(tmp_path, fixes=False)
     run_id = start(world)
     monkeypatch.setattr(
         "app.server.workflow_engine.run_round", _broken
@@ -141,7 +141,7 @@ def test_a_run_that_the_engine_holds_for_failed_is_done_from_its_journal(
     monkeypatch.setattr(outbox, "POLL_EVERY_S", 0.0)
     monkeypatch.setattr(outbox, "GRACE", timedelta(0))
     with running_engine(world.services()) as workflow_engine:
-        assert ended_at_last(world, run_id, workflow_engine).outcome == "proven"
+        assert ended_at_last(world, run_id, workflow_engine).outcome == "diagnosis"
 
 
 async def _broken(*_words: object) -> None:
@@ -149,11 +149,11 @@ async def _broken(*_words: object) -> None:
 
 
 def test_a_run_that_was_never_known_to_the_engine_is_told_again(tmp_path: Path) -> None:
-    world = RunWorld(tmp_path)
+    world = RunWorld(tmp_path, fixes=False)
     run_id = start(world)
     world.store.mark_enqueued(world.store.get_run(run_id))  # and then its database was lost
     with running_engine(world.services()) as workflow_engine:
-        assert ended_at_last(world, run_id, workflow_engine).outcome == "proven"
+        assert ended_at_last(world, run_id, workflow_engine).outcome == "diagnosis"
 
 
 def test_an_event_that_the_engine_forgot_is_answered(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_stop_ends_a_set_up_that_is_under_way(tmp_path: Path) -> None:
 
 
 def test_a_limit_of_github_gives_the_place_to_others_until_it_ends(tmp_path: Path) -> None:
-    world = RunWorld(tmp_path)
+    world = RunWorld(tmp_path, fixes=False)
     world.settings = world.settings.model_copy(update={"concurrency": 1, "worker_concurrency": 1})
     limited: list[Run] = []
     real = world.forge.issue
@@ -267,7 +267,7 @@ def test_a_limit_of_github_gives_the_place_to_others_until_it_ends(tmp_path: Pat
     run_id = start(world)
     other = start(world, "d2", 8)
     with running_engine(world.services()) as workflow_engine:
-        assert ended(world, other).outcome == "proven"
+        assert ended(world, other).outcome == "diagnosis"
         workflow_engine.flush_outbox()
         assert world.store.get_run(run_id).status == "queued"
         assert world.store.unqueued() == [], "it is held"

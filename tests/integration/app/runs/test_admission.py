@@ -66,7 +66,7 @@ def test_a_run_waits_for_its_organisations_turn_and_says_so(tmp_path: Path) -> N
         "concurrency": 2, "worker_concurrency": 2, "repository_concurrency": 2,
         "organisation_concurrency": 1,
     }  # fmt: skip
-    world = RunWorld(tmp_path, **limits)
+    world = RunWorld(tmp_path, fixes=False, **limits)
     world.hold(2)
     with running_engine(services(world)) as workflow_engine:
         first = start(world)
@@ -80,8 +80,8 @@ def test_a_run_waits_for_its_organisations_turn_and_says_so(tmp_path: Path) -> N
         third = start(world, "d3", 9)
         world.store.request_stop(third)
         world.let_go()
-        assert ended(world, first).outcome == "proven"
-        assert ended(world, second).outcome == "proven"
+        assert ended(world, first).outcome == "diagnosis"
+        assert ended(world, second).outcome == "diagnosis"
         workflow_engine.flush_outbox()
         assert ended(world, third).outcome == "stopped"
     end = world.store.events(first)[-1].at
@@ -130,13 +130,13 @@ def test_the_reports_follow_the_repositorys_preferences(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["defaults", "stop"])
 def test_a_faulty_file_is_told_and_stops_where_configured(tmp_path: Path, how: str) -> None:
-    world = RunWorld(tmp_path, bad_repo_config=how)
+    world = RunWorld(tmp_path, fixes=False, bad_repo_config=how)
     file(world, "budget: {calls: many}\n")
     with running_engine(services(world)) as workflow_engine:
         run_id = start(world)
         workflow_engine.flush_outbox()
         run = ended(world, run_id)
-    assert run.outcome == ("proven" if how == "defaults" else "stopped")
+    assert run.outcome == ("diagnosis" if how == "defaults" else "stopped")
     with world.forge.world() as forge:
         [told] = [body for marker, body in forge["comments"].items() if "settings" in marker]
     assert "line 1" in told
