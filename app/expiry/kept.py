@@ -17,7 +17,7 @@ from agent.journal.events import now
 from agent.model import Record
 from app.github.webhook_events import WEBHOOK_EVENT, ExpiryDue, Trigger, source_of
 from app.storage.records import check_id_for
-from app.storage.run_rows import dialect_insert
+from app.storage.run_rows import dialect_insert, insert_new
 from app.storage.tables import asks, expiries, from_micros, runs, to_micros
 
 NEXT = timedelta(days=1)
@@ -114,13 +114,13 @@ class Expiries:
     def _queue(self, run: Mapping[str, Any], at: int) -> bool:
         """Take the turn of a run's pull request, and leave the event that looks at it."""
         lease = at + NEXT // timedelta(microseconds=1)
-        insert = dialect_insert(self._database)(expiries)
+        insert = dialect_insert(self._database)
         row = {
             "run_id": run["id"], "state": "open", "since": at, "head": "", "next_at": lease,
             "looks": 1,
         }  # fmt: skip
         with self._database.begin() as connection:
-            taken = connection.execute(insert.values(row).on_conflict_do_nothing()).rowcount > 0
+            taken = insert_new(connection, insert, expiries, row)
             if not taken:
                 turn = sa.update(expiries).where(
                     expiries.c.run_id == run["id"], expiries.c.next_at <= at

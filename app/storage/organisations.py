@@ -15,7 +15,7 @@ from agent.journal.events import now
 from agent.model import Record
 from app.storage import audit
 from app.storage.questions import goes_on
-from app.storage.run_rows import dialect_insert, without_nul
+from app.storage.run_rows import dialect_insert, insert_new, without_nul
 from app.storage.tables import from_micros, organisations_off, runs, to_micros
 
 Source = Literal["operator", "file"]
@@ -61,8 +61,7 @@ def turn_off(database: sa.Engine, account: str, source: Source, by: str, reason:
     }
     of_account = sa.func.lower(runs.c.repository).startswith(f"{row['account']}/", autoescape=True)
     with database.begin() as connection:
-        insert = dialect_insert(database)(organisations_off).values(row)
-        if not connection.execute(insert.on_conflict_do_nothing()).rowcount:
+        if not insert_new(connection, dialect_insert(database), organisations_off, row):
             return False
         waiting = sa.update(runs).where(of_account, runs.c.live_key.is_not(None))
         connection.execute(waiting.values({**goes_on(), "held_until": None}))

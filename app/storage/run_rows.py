@@ -96,7 +96,7 @@ def insert_new(
 @cache
 def _insert_if_new(insert: Insert, table: sa.Table) -> sa.Executable:
     """Made once for each table: making a statement costs more than executing it."""
-    return insert(table).on_conflict_do_nothing().returning(table.c.id)
+    return insert(table).on_conflict_do_nothing().returning(next(iter(table.primary_key)))
 
 
 def insert_run(

@@ -15,14 +15,17 @@ from tests.support.runs.lifecycle import check_journal, ended, start
 from tests.support.runs.stored import store
 from tests.support.runs.world import RunWorld
 from tests.support.settings import settings
+from tests.unit.app.expiry import test_kept as expiry_checks
+from tests.unit.app.expiry.test_kept import clock
 from tests.unit.app.operations import test_pruning as pruning_checks
 from tests.unit.app.queue import test_worker_registry as lease_checks
 from tests.unit.app.storage import test_inbox as inbox_checks
+from tests.unit.app.storage import test_organisations as organisation_checks
 from tests.unit.app.storage import test_proofs as proof_checks
 from tests.unit.app.storage import test_questions as question_checks
 from tests.unit.app.storage import test_store as checks
 
-__all__ = ["settings", "store"]
+__all__ = ["clock", "settings", "store"]
 
 
 @pytest.fixture
@@ -57,6 +60,10 @@ test_same_change = (
     proof_checks.test_only_the_same_change_in_the_same_repository_that_is_proven_counts
 )
 test_proofs_of_a_day = proof_checks.test_a_day_is_counted
+test_looks = expiry_checks.test_of_many_workers_one_has_a_pull_request_looked_at
+test_look_again = expiry_checks.test_it_is_looked_at_within_a_day_and_no_more_once_it_is_closed
+test_off = organisation_checks.test_an_organisation_is_off_until_both_take_it_back
+test_whose_files = organisation_checks.test_whose_files_are_read_again
 test_waiting = question_checks.test_a_waiting_run_is_nobodys_until_it_is_answered
 test_defaults = question_checks.test_after_its_time_it_is_in_line_and_takes_the_default
 test_first_answers = (

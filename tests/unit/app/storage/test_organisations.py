@@ -13,7 +13,7 @@ from tests.support.runs.stored import start, store, trigger, url
 __all__ = ["store", "url"]
 
 
-def test_an_organisation_is_off_until_everybody_who_turned_it_off_takes_that_back(
+def test_an_organisation_is_off_until_both_take_it_back(
     store: SqlStore,
 ) -> None:
     run_id = start(store)
