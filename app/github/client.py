@@ -514,7 +514,7 @@ class GithubForge:
 
     async def delete_branch(self, branch: str, sha: str) -> None:
         """Delete a branch if it is at this commit. Idempotent."""
-        write = lambda: pulls.delete_branch(  # noqa: E731
+        write = lambda: commits.delete_branch(  # noqa: E731
             self._client.requester, self._at, branch, sha
         )
         await self._call(f"delete the branch {branch}", write)

@@ -24,14 +24,27 @@ from app.github.records import BranchCommit, BranchRules, ReviewRules
 def branch_tip(requester: Requester, at: str, branch: str) -> str:
     """The commit that a branch is at; empty where there is no such branch."""
     try:
-        _, ref = requester.requestJsonAndCheck(
-            "GET", f"{at}/git/ref/heads/{quote(branch, safe='')}"
-        )
+        _, ref = requester.requestJsonAndCheck("GET", f"{at}/git/ref/{_ref_of(branch)}")
     except GithubException as error:
         if error.status != 404:
             raise
         return ""
     return str(ref["object"]["sha"])
+
+
+def _ref_of(branch: str) -> str:
+    """A branch in an address: what comes after a `#` would not be sent."""
+    return quote(f"heads/{branch}", safe="")
+
+
+def delete_branch(requester: Requester, at: str, branch: str, sha: str) -> None:
+    """Delete a branch if it is at this commit. Idempotent."""
+    try:
+        if branch_tip(requester, at, branch) == sha:
+            requester.requestJsonAndCheck("DELETE", f"{at}/git/refs/{_ref_of(branch)}")
+    except GithubException as error:
+        if error.status not in (404, 409, 422):
+            raise
 
 
 def make_branch(requester: Requester, at: str, branch: str, sha: str) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import quote
 
 from github import GithubException
 from github.Requester import Requester
@@ -133,18 +132,6 @@ def edit_pull(requester: Requester, at: str, number: int, body: str) -> None:
     _, found = requester.requestJsonAndCheck("PATCH", f"{at}/pulls/{number}", input={"body": body})
     if found["number"] != number:
         raise OddAnswer("another pull request")
-
-
-def delete_branch(requester: Requester, at: str, branch: str, sha: str) -> None:
-    """Delete a branch if it is at this commit. Idempotent."""
-    try:
-        name = quote(branch, safe="")  # else what comes after a # is not sent
-        _, ref = requester.requestJsonAndCheck("GET", f"{at}/git/ref/heads/{name}")
-        if ref["object"]["sha"] == sha:
-            requester.requestJsonAndCheck("DELETE", f"{at}/git/refs/heads/{name}")
-    except GithubException as error:
-        if error.status not in (404, 409, 422):
-            raise
 
 
 def _as_review_comment(kind: Any, comment: dict[str, Any], at: str) -> ReviewComment:
