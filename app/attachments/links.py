@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +36,11 @@ class ImageLink:
     ref: str = ""
     """And the branch or commit that the link names."""
 
+    @property
+    def key(self) -> str:
+        """What is the same in all links to the image."""
+        return self.guid.lower() or self.url
+
 
 @dataclass(frozen=True, slots=True)
 class Links:
@@ -48,10 +53,17 @@ class Links:
     images: tuple[ImageLink, ...] = ()
 
 
-def links(texts: Iterable[str], web_url: str, repository: str) -> Links:
-    """The CI jobs, attachments and images that texts link to.
+def links(
+    texts: Iterable[str],
+    web_url: str,
+    repository: str,
+    *,
+    known: Collection[str] = (),
+    most: int | None = MOST_LINKS,
+) -> Links:
+    """The CI jobs, attachments and images that texts link to, `most` of each; None: all.
 
-    Other repositories' jobs and files are left alone.
+    Other repositories' jobs and files are left alone, and images whose keys are `known`.
     """
     web, repo = re.escape(web_url.rstrip("/")), re.escape(repository)
     job = re.compile(rf"{web}/{repo}/actions/runs/\d{{1,20}}/job/(\d{{1,18}})", re.IGNORECASE)
@@ -69,10 +81,9 @@ def links(texts: Iterable[str], web_url: str, repository: str) -> Links:
         files |= dict.fromkeys(file.findall(text))
         for match in image.finditer(text):
             link = _image(match, text)
-            images.setdefault(link.guid.lower() or link.url, link)
-    return Links(
-        tuple(checks)[:MOST_LINKS], tuple(files)[:MOST_LINKS], tuple(images.values())[:MOST_LINKS]
-    )
+            if link.key not in known:
+                images.setdefault(link.key, link)
+    return Links(tuple(checks)[:most], tuple(files)[:most], tuple(images.values())[:most])
 
 
 def _image_pattern(web: str, repo: str) -> re.Pattern[str]:

@@ -157,10 +157,13 @@ class GithubForge:
 
         return await self._call_about_issue(f"read issue #{number}", read)
 
-    async def rendered_images(self, number: int) -> tuple[str, ...]:
+    async def rendered_images(self, number: int, *, reviews: bool = False) -> tuple[str, ...]:
         """The addresses of an issue's images as GitHub renders them; secrets for five minutes."""
-        read = lambda: pulls.rendered_images(self._client.requester, self._at, number)  # noqa: E731
-        return await self._call_about_issue(f"read the images of issue #{number}", read)
+        requester = self._client.requester
+        return await self._call_about_issue(
+            f"read the images of #{number}",
+            lambda: pulls.rendered_images(requester, self._at, number, reviews=reviews),
+        )
 
     @staticmethod
     def _read_thread(repo: ApiRepository, number: int) -> IssueThread:

@@ -54,10 +54,11 @@ class Forge(Protocol):
         """An issue with all its comments, oldest first."""
         ...
 
-    async def rendered_images(self, number: int) -> tuple[str, ...]:
+    async def rendered_images(self, number: int, *, reviews: bool = False) -> tuple[str, ...]:
         """The addresses of an issue's images as the forge renders them.
 
         Those of a private repository are signed: who has one can read the image for a while.
+        `reviews`: of a pull request, with those in its reviews and comments on lines.
         """
         ...
 

@@ -279,7 +279,7 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
             yield Part("task prompt", event.task_prompt, folded=True)
             yield Part("failing before", "\n".join(event.base_failures))
             seen = "shown to the model" if event.pictures_shown else "the model cannot see"
-            yield _images(f"images of the issue, {seen}", event.pictures)
+            yield _images(f"images, {seen}", event.pictures)
             yield Part("tools of the operator", "\n".join(map(_tool, event.external_tools)))
             yield Part("tools left out", "\n".join(event.external_missing))
         case _:

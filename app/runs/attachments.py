@@ -7,16 +7,18 @@ from collections.abc import Sequence
 
 import httpx
 
+from agent.journal.events import AttemptStarted
 from agent.model import Picture
-from agent.task import ATTACHED, IMAGE, Attachment
+from agent.task import ATTACHED, IMAGE, Attachment, Issue
 from app.attachments.fetch import Origin, fetch_image, fetch_text
 from app.attachments.images import ImageRefused, make_safe
-from app.attachments.links import ImageLink, signed_address
+from app.attachments.links import ImageLink, links, signed_address
 from app.git.files import first_file
 from app.git.mirror import Mirror
 from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.github.records import FailedCheck
-from app.runs.active_run import ActiveRun
+from app.runs.active_run import ISSUE_LOG, ActiveRun
+from app.runs.feedback import LaterImages
 from app.telemetry import logs
 
 _log = logs.get(__name__)
@@ -63,19 +65,30 @@ async def linked_files(run: ActiveRun, urls: tuple[str, ...]) -> tuple[Attachmen
 
 
 async def linked_images(
-    run: ActiveRun, found: Sequence[ImageLink], mirror: Mirror, commit: str
+    run: ActiveRun,
+    found: Sequence[ImageLink],
+    mirror: Mirror,
+    commit: str,
+    *,
+    pull: int = 0,
+    after: int = 0,
 ) -> tuple[Picture, ...]:
     """Store the images that the issue links to with the run, each as our own encoder wrote it.
 
     An image of the repository is that of the commit which the run works from, or that the link
     names. What cannot be fetched, or is no image that is shown, is left out.
+
+    `pull`: the pull request that links to them as well; 0: none does. `after`: the highest number
+    that an image of the run has.
     """
     rendered: tuple[str, ...] = ()
     if any(link.guid for link in found):
         rendered = await run.forge.rendered_images(run.record.issue_number)
+        if pull:
+            rendered += await run.forge.rendered_images(pull, reviews=True)
     origin, kept = origin_of(run), []
     async with origin.client() as client:
-        for number, link in enumerate(found, 1):
+        for number, link in enumerate(found, after + 1):
             data = await _bytes_of(link, rendered, client, origin, mirror, commit)
             picture = await _keep(run, f"{IMAGE}{number}", link.name, data) if data else None
             if picture is None:
@@ -83,6 +96,38 @@ async def linked_images(
             else:
                 kept.append(picture)
     return tuple(kept)
+
+
+async def later_images(
+    run: ActiveRun, remarks: Sequence[str], earlier: LaterImages, mirror: Mirror, commit: str
+) -> LaterImages:
+    """Store the images that came since the first round; those of `earlier` come first.
+
+    From remarks on the pull request by people who may give commands, and from the issue as the
+    first round read it: by anybody, as what it is about. Each image is given once.
+    """
+    own, place = await run.forge.bot_login(), web_location(run)
+    thread = await run.forge.issue(run.record.issue_number)
+    now = (thread.title, thread.body, *(c.body for c in thread.comments if c.author != own))
+    first = run.store.get_log(run.record.id, ISSUE_LOG)
+    before = Issue.model_validate_json(first) if first else Issue(title="", body="")
+    then = links((before.title, before.body, *before.comments), *place, most=None).images
+    known = {*earlier.keys, *(link.key for link in then)}
+    found = links((*remarks, *now), *place, known=known).images
+    shown = (p for e in run.events() if isinstance(e, AttemptStarted) for p in e.pictures)
+    numbers = [int(p.id.removeprefix(IMAGE)) for p in (*shown, *earlier.pictures)]
+    pictures = await linked_images(
+        run,
+        found,
+        mirror,
+        commit,
+        pull=run.record.pull_number,
+        after=max(numbers, default=0),
+    )
+    return LaterImages(
+        keys=(*earlier.keys, *(link.key for link in found)),
+        pictures=(*earlier.pictures, *pictures),
+    )
 
 
 async def _bytes_of(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from agent.journal.events import ReproductionDeclared
-from agent.model import Record
+from agent.model import Picture, Record
 from app.admission.authorization import is_bot
 from app.github import commands
 from app.github.records import FailedCheck, ReviewComment
@@ -31,10 +31,20 @@ class FeedbackItem(Record):
     """For people: what the answer is about. Untrusted."""
 
 
+class LaterImages(Record):
+    """Images that came since the first round, on the pull request or on the issue."""
+
+    keys: tuple[str, ...] = ()
+    """Of the links to them: which have been dealt with, seen or not."""
+    pictures: tuple[Picture, ...] = ()
+    """Those of one round, kept with the run."""
+
+
 class FeedbackItems(Record):
     """All feedback that a round handles, in order."""
 
     items: tuple[FeedbackItem, ...]
+    images: LaterImages = LaterImages()
 
 
 def unhandled_comments(
@@ -66,14 +76,19 @@ def feedback_to_app(body: str, name: str) -> str:
             return ""
 
 
+def remark(comment: ReviewComment, name: str) -> str:
+    """What of a comment is feedback."""
+    body = feedback_to_app(comment.body, name) if comment.kind == "page" else comment.body
+    return body[:LONGEST]
+
+
 def item_from_comment(comment: ReviewComment, name: str) -> FeedbackItem:
     """A remark as an item."""
-    who, body = comment.author, comment.body[:LONGEST]
+    who, body = comment.author, remark(comment, name)
     match comment.kind:
         case "review":
             text = f"{who} reviewed the pull request and says:\n{body}"
         case "page":
-            body = feedback_to_app(comment.body, name)[:LONGEST]
             text = f"{who} commented on the pull request:\n{body}"
         case "line":
             place = f"line {comment.line}" if comment.line else "a line that no longer exists"

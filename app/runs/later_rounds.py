@@ -8,6 +8,7 @@ overwritten.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,15 +16,16 @@ from agent.journal.events import ReproductionDeclared, Submitted, now
 from agent.task import Attachment
 from app.git.mirror import Mirror
 from app.git.process import GitMissing
+from app.github.errors import ForgeMissing
 from app.github.records import Pull, ReviewComment
 from app.publishing import publish
 from app.publishing.publication import kept_change
 from app.publishing.pull_request import proof_block
 from app.runs import attempts, feedback, trees
 from app.runs.active_run import ActiveRun
-from app.runs.attachments import keep_check_log
+from app.runs.attachments import keep_check_log, later_images
 from app.runs.attempts import AttemptPlan
-from app.runs.feedback import FeedbackItem, FeedbackItems
+from app.runs.feedback import FeedbackItem, FeedbackItems, LaterImages
 from app.runs.publication.change import (
     may_be_pushed,
     prove_kept_change,
@@ -120,10 +122,8 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
     tip = fetched.base_commit
     base = await asyncio.to_thread(mirror.merge_base, tip, head)
     handled = inbox.handled_before(run.record.id, run.record.round)
-    items = [
-        feedback.item_from_comment(r, _app_name(run))
-        for r in await _permitted_comments(run, handled)
-    ]
+    comments, name = await _permitted_comments(run, handled), _app_name(run)
+    items = [feedback.item_from_comment(comment, name) for comment in comments]
     checks, logs_kept = await _failed_checks(run, pull, head, handled)
     items += checks
     conflicts = await asyncio.to_thread(mirror.conflicts, head, tip)
@@ -143,9 +143,15 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
     if not items:
         return NothingToDo("nothing to do")
     run.phase("preparing", f"round {run.record.round}")
+    images = LaterImages()
+    if items[0].kind != "publish":
+        remarks = [feedback.remark(comment, name) for comment in comments]
+        images = await _later_images(run, remarks, mirror, head)
     inbox.mark_handled(run.record.id, run.record.round, [item.key for item in items])
-    items_kept = FeedbackItems(items=tuple(items))
-    run.store.put_log(run.record.id, _items_log_id(run), items_kept.model_dump_json().encode())
+    items_kept = FeedbackItems(items=tuple(items), images=images)
+    run.store.put_log(
+        run.record.id, _items_log_id(run.record.round), items_kept.model_dump_json().encode()
+    )
     return Gathered(
         head=head,
         base_commit=tip if conflict else base,
@@ -179,6 +185,7 @@ async def debug(run: ActiveRun, gathered: Gathered) -> Debugged | Failed:
         first=number,
         again=feedback.attempt_introduction(run.record.pull_number, carried, patched=on_head),
         feedback=tuple(item.text for item in items),
+        pictures=_read_round(run).images.pictures,
         attachments=tuple(
             Attachment(id=log_id, name="log of a failed check", size=len(data))
             for log_id in gathered.attached.split()
@@ -245,6 +252,21 @@ async def _permitted_comments(run: ActiveRun, handled: dict[str, int]) -> list[R
         permission = await run.forge.permission(author)
         is_permitted[author] = permission.at_least(config.permissions.command)
     return [comment for comment in comments if is_permitted[comment.author]]
+
+
+async def _later_images(
+    run: ActiveRun, remarks: Sequence[str], mirror: Mirror, head: str
+) -> LaterImages:
+    """The images of this round. Those of an earlier lap of it are kept already."""
+    before = [_read_round(run, number) for number in range(2, run.record.round)]
+    here = _read_round(run).images
+    keys = (key for one in before for key in one.images.keys)
+    earlier = LaterImages(keys=(*keys, *here.keys), pictures=here.pictures)
+    try:
+        return await later_images(run, remarks, earlier, mirror, head)
+    except ForgeMissing as error:  # the issue is gone; what there is to do is on the pull request
+        _log.info("no images", run=run.record.id, why=str(error))
+        return earlier
 
 
 async def _failed_checks(
@@ -319,10 +341,15 @@ def _app_name(run: ActiveRun) -> str:
     return run.services.settings.github_app_slug
 
 
-def _items_log_id(run: ActiveRun) -> str:
-    return f"round-{run.record.round}"
+def _items_log_id(number: int) -> str:
+    return f"round-{number}"
+
+
+def _read_round(run: ActiveRun, number: int = 0) -> FeedbackItems:
+    """What a round handles; 0: this one."""
+    kept = run.store.get_log(run.record.id, _items_log_id(number or run.record.round))
+    return FeedbackItems.model_validate_json(kept) if kept else FeedbackItems(items=())
 
 
 def _read_items(run: ActiveRun) -> tuple[FeedbackItem, ...]:
-    items_kept = run.store.get_log(run.record.id, _items_log_id(run))
-    return FeedbackItems.model_validate_json(items_kept).items if items_kept else ()
+    return _read_round(run).items

@@ -187,8 +187,12 @@ MOST_IMAGES = 200
 """Addresses of images that are looked at."""
 
 
-def rendered_images(requester: Requester, at: str, number: int) -> tuple[str, ...]:
+def rendered_images(
+    requester: Requester, at: str, number: int, *, reviews: bool = False
+) -> tuple[str, ...]:
     """The addresses of all images in an issue and its comments, as GitHub renders them.
+
+    `reviews`: it is a pull request, whose reviews and comments on lines count too.
 
     Images that people upload to a private repository's issue are shown to nobody by the address in
     the text, tokens included. In `body_html`, which the media type `full` adds, the address is a
@@ -197,8 +201,11 @@ def rendered_images(requester: Requester, at: str, number: int) -> tuple[str, ..
     """
     issue = f"{at}/issues/{number}"
     found = list(_image_addresses(requester.requestJsonAndCheck("GET", issue, headers=FULL)[1]))
-    for comment in all_entries(requester, f"{issue}/comments", headers=FULL):
-        found += _image_addresses(comment)
+    said = [f"{issue}/comments"]
+    said += [f"{at}/pulls/{number}/{kind}" for kind in ("reviews", "comments") if reviews]
+    for path in said:
+        for comment in all_entries(requester, path, headers=FULL):
+            found += _image_addresses(comment)
     return tuple(dict.fromkeys(found))[:MOST_IMAGES]
 
 

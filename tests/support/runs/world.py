@@ -107,7 +107,7 @@ class FileForge:
             url=f"https://web.test/{self.name}/issues/{number}",
         )
 
-    async def rendered_images(self, number: int) -> tuple[str, ...]:
+    async def rendered_images(self, number: int, *, reviews: bool = False) -> tuple[str, ...]:
         return ()
 
     async def permission(self, user: str, *, user_id: int = 0) -> Permission:

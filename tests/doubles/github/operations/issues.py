@@ -48,10 +48,12 @@ def checked_title(title: str) -> str:
 
 def _shown(call: Call, item: Issue, status: int = 200) -> Answer:
     extra = {"closed_by": None}
-    return Answer(status, basic.issue(call.world, call.repo, item) | extra | _html(call, item.body))
+    return Answer(
+        status, basic.issue(call.world, call.repo, item) | extra | rendered_body(call, item.body)
+    )
 
 
-def _html(call: Call, text: str | None) -> Json:
+def rendered_body(call: Call, text: str | None) -> Json:
     """The text as HTML, for who asks for it."""
     if not uploads.is_rendered(call.accept):
         return {}
@@ -206,7 +208,9 @@ def list_comments(call: Call) -> Answer:
         for c in item.comments
         if stamp(c.updated_at) >= since and call.world.is_listed(c.created_at)
     ]
-    shown = [basic.comment(call.world, call.repo, item, c) | _html(call, c.body) for c in said]
+    shown = [
+        basic.comment(call.world, call.repo, item, c) | rendered_body(call, c.body) for c in said
+    ]
     return paged(call, shown)
 
 

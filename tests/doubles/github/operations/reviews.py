@@ -6,7 +6,7 @@ from typing import Any
 from tests.doubles.github import repository as git
 from tests.doubles.github.auth import require_role
 from tests.doubles.github.operations.issue_changes import react
-from tests.doubles.github.operations.issues import checked_body
+from tests.doubles.github.operations.issues import checked_body, rendered_body
 from tests.doubles.github.operations.operation import (
     Answer,
     Call,
@@ -114,7 +114,10 @@ def list_reviews(call: Call) -> Answer:
     """Reviews, oldest first; a pending one is shown to its author alone."""
     item, pull = pull_of(call)
     seen = [r for r in pull.reviews if r.state != "PENDING" or r.user is call.user]
-    return paged(call, [pulls.review(call.world, call.repo, item, r) for r in seen])
+    shown = [
+        pulls.review(call.world, call.repo, item, r) | rendered_body(call, r.body) for r in seen
+    ]
+    return paged(call, shown)
 
 
 @table.add("pulls/create-review", f"POST {_PULL}/reviews", needs=_WRITE)
@@ -172,7 +175,10 @@ def dismiss_review(call: Call) -> Answer:
 
 
 def _listed(call: Call, item: Issue, comments: list[ReviewComment]) -> list[Json]:
-    return [pulls.review_comment(call.world, call.repo, item, said) for said in comments]
+    return [
+        pulls.review_comment(call.world, call.repo, item, said) | rendered_body(call, said.body)
+        for said in comments
+    ]
 
 
 @table.add("pulls/list-comments-for-review", f"GET {_REVIEW}/comments", needs=_READ)

@@ -22,6 +22,7 @@ from tests.doubles.sglang.server import Flags
 from tests.doubles.sglang.turns import Call, Policy, Say, Script
 from tests.e2e.conversation_world import REPAIR, REPO, Story, scripts
 from tests.e2e.dashboard_world import EVIL, TOKEN
+from tests.e2e.test_conversation_review import REVIEWED, line_of
 
 __all__ = ["github_server", "github_world"]  # fixtures
 
@@ -147,6 +148,58 @@ def test_a_screenshot_of_a_private_repository_reaches_the_model_and_the_page(
         assert "Shown to the model." in got(story, f"/runs/{run.id}").text
         assert "<script>alert" not in got(story, f"/runs/{run.id}").text
     assert github_server.violations == []
+
+
+def test_screenshots_that_come_later_reach_the_next_round_once(
+    github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
+) -> None:
+    story = a_story(github_server, github_world, tmp_path, sees=True, policy=scripts(REVIEWED))
+    story.repository()
+    first, said, on_line, strange, later = (
+        github_world.upload(REPO, screenshot(f"{number}.00")) for number in range(5)
+    )
+    with story.serving():
+        issue_with(story, f"See ![before]({first})")
+        run = story.done()
+        number = story.pull()["number"]
+        # What a stranger says of the pull request is not heard; on the issue it is about the bug.
+        story.person("eve", "read").review(REPO, number, "COMMENT", f"Look: {strange}")
+        story.person("eve", "read").comment(REPO, run.issue_number, f"Also ![{HOSTILE}]({later})")
+        line = {"path": "shop/prices.py", "line": line_of(story, "discount / 100")}
+        story.person("max").review(
+            REPO,
+            number,
+            "REQUEST_CHANGES",
+            f"Not as in {first}, but ![now]({said})",
+            [{**line, "body": f"![here]({on_line}) and again {said}"}],
+        )
+        story.done(2)
+        started = attempts(story, run)
+        assert [p.id for p in started[0].pictures] == [f"{IMAGE}1"]
+        assert [p.id for p in started[1].pictures] == [f"{IMAGE}{n}" for n in (2, 3, 4)]
+        assert {p.name for p in started[1].pictures} >= {"now", "here"}
+        shown = [parts(body) for body in story.model_bodies() if "<feedback-" in str(body)]
+        kept = [story.store.get_log(run.id, p.id) for p in started[1].pictures]
+        assert len(kept) == 3
+        assert all(images == kept for images in shown)
+        assert "came with the feedback below, or later on the issue" in story.tasks()[-1]
+        assert got(story, f"/runs/{run.id}/images/4").content == kept[2]
+        page = got(story, f"/runs/{run.id}").text
+        assert f"/runs/{run.id}/images/4" in page
+        assert "<script>alert" not in page
+        assert "jwt=" not in journal_text(story, run)
+        story.settled()
+        # Another round: what was given is not given again.
+        ended = story.store.get_run(run.id).round
+        story.person("max").review(REPO, number, "REQUEST_CHANGES", f"As I said: {said}")
+        story.done(ended + 1)
+        assert [len(one.pictures) for one in attempts(story, run)] == [1, 3, 0]
+    assert github_server.violations == []
+
+
+def attempts(story: Story, run: Run) -> list[AttemptStarted]:
+    events = [r.event for r in story.store.events(run.id)]
+    return [event for event in events if isinstance(event, AttemptStarted)]
 
 
 def test_a_model_that_cannot_see_is_told_and_people_see_it(

@@ -54,6 +54,19 @@ def test_anything_else_is_left_alone(text: str):
     assert (found.checks, found.files, found.images) == ((), (), ())
 
 
+def test_known_images_take_no_place_of_new_ones():
+    url = f"{WEB}/acme/shop/blob/main/docs"
+    text = " ".join(f"{url}/{n}.png" for n in range(9))
+    every = links([text], WEB, "acme/shop", most=None).images
+    known = [link.key for link in every[:6]]
+    assert len(every) == 9
+    assert [i.path for i in links([text], WEB, "acme/shop", known=known).images] == [
+        "docs/6.png",
+        "docs/7.png",
+        "docs/8.png",
+    ]
+
+
 def test_there_is_a_limit_to_links():
     text = " ".join(f"{WEB}/user-attachments/files/{n}/a.log" for n in range(50))
     assert len(links([text], WEB, "acme/shop").files) == 5
