@@ -65,7 +65,7 @@ REPRESENTATIVE = {
     "webhooks-twice-and-backwards": 6,
     "titles-begin-as-the-repository-wants": 3,
     "the-proof-block-follows-the-commits-and-comes-back": 7,
-    "no-more-pull-requests-than-are-wanted": 0,
+    "no-more-pull-requests-than-are-wanted": 4,
     "nobody-looks-at-a-pull-request-and-then-it-is-wanted": 10,
     "the-organisations-own-file-turns-it-off": 5,
     "an-organisation-turns-it-off-while-a-run-is-in-hand": 0,
