@@ -121,23 +121,31 @@ LONGEST_FIELD = 1_000
 def issue_fields(raw: Mapping[str, Any]) -> tuple[str, ...]:
     """`Name: value` of an issue's type and fields, from GitHub's JSON of it.
 
-    Only repositories of organisations have them. A value of a kind that is not known here is left
-    out. https://docs.github.com/rest/issues/issue-field-values
+    Only repositories of organisations have them. They are good to have: what has another shape
+    than is known here is left out. https://docs.github.com/rest/issues/issue-field-values
     """
-    kind = raw.get("type")
-    found = [("Type", kind["name"])] if kind else []
-    for field in raw.get("issue_field_values") or ():
-        match field["data_type"]:
+    found = [("Type", _name(raw.get("type")))]
+    for field in _list(raw.get("issue_field_values")):
+        match field.get("data_type"):
             case "single_select":
-                value = (field.get("single_select_option") or {}).get("name")
+                value = _name(field.get("single_select_option"))
             case "multi_select":
-                options = field.get("multi_select_options") or ()
-                value = ", ".join(option["name"] for option in options)
+                value = ", ".join(_name(each) for each in _list(field.get("multi_select_options")))
             case _:
-                value = field["value"]
-        if isinstance(value, str | int | float) and value != "":
-            found.append((field.get("issue_field_name") or "Field", value))
-    return tuple(f"{name[:100]}: {value}"[:LONGEST_FIELD] for name, value in found[:MOST_FIELDS])
+                given = field.get("value")
+                value = str(given) if isinstance(given, str | int | float) else ""
+        found.append((str(field.get("issue_field_name") or "Field"), value))
+    told = [f"{name[:100]}: {value}"[:LONGEST_FIELD] for name, value in found if value]
+    return tuple(told[:MOST_FIELDS])
+
+
+def _list(value: Any) -> list[Mapping[str, Any]]:
+    found = value if isinstance(value, list) else []
+    return [each for each in found if isinstance(each, Mapping)]
+
+
+def _name(value: Any) -> str:
+    return str(value.get("name") or "") if isinstance(value, Mapping) else ""
 
 
 def as_pull(pull: PullRequest) -> Pull:

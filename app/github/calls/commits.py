@@ -126,7 +126,9 @@ def branch_rules(requester: Requester, at: str, branch: str) -> BranchRules:
         kinds=tuple(dict.fromkeys(str(rule["type"]) for rule in rules)),
         # Where several rulesets hold, the strictest of each counts ("About rulesets").
         reviews=ReviewRules(
-            approvals=max((p["required_approving_review_count"] for p in asked if p), default=0),
+            approvals=max(
+                (p.get("required_approving_review_count") or 0 for p in asked), default=0
+            ),
             last_push=any(p.get("require_last_push_approval") for p in asked),
             code_owners=any(p.get("require_code_owner_review") for p in asked),
             conversations=any(p.get("required_review_thread_resolution") for p in asked),

@@ -30,6 +30,9 @@ HIGH = {"id": 1, "name": "High", "color": "red"}
         (value("text", None), ()),
         (value("rating", {"stars": 5}), ()),
         (value("text", "by hand", issue_field_name=None), ("Field: by hand",)),
+        ({}, ()),
+        ({"data_type": "multi_select", "multi_select_options": ["High", {}]}, ()),
+        ({"data_type": "single_select", "single_select_option": "High"}, ()),
     ],
 )
 def test_each_kind_of_value(given: dict[str, Any], told: tuple[str, ...]) -> None:
@@ -39,6 +42,8 @@ def test_each_kind_of_value(given: dict[str, Any], told: tuple[str, ...]) -> Non
 def test_older_servers_and_users_repositories_have_none() -> None:
     assert issue_fields({"title": "t"}) == ()
     assert issue_fields({"type": None, "issue_field_values": None}) == ()
+    assert issue_fields({"type": "Bug", "issue_field_values": {"a": 1}}) == ()
+    assert issue_fields({"type": {}, "issue_field_values": ["a", None]}) == ()
 
 
 def test_no_more_is_read_than_bounds_allow() -> None:
