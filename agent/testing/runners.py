@@ -161,6 +161,8 @@ class Invocation(Record):
     for `find`; empty for `go`, `cargo` and `minitest`, as they write to standard output."""
     googletest: str = ""
     """The folder into which programs made with GoogleTest write a report each; empty: none do."""
+    own_junit: str = ""
+    """The file into which a command that is not known may write JUnit XML; empty: it is known."""
 
 
 def kind_of(command: str) -> Kind:
@@ -175,6 +177,8 @@ _TITLED = (
 )
 """Runners whose names of tests hold spaces."""
 
+OWN_JUNIT = "PATCHWRIGHT_JUNIT"
+"""The variable that tells a command which file it may write JUnit XML into."""
 PLUGIN = "patchwright_report_"
 """The plugin's module is called so, with the run's own letters behind."""
 
@@ -210,8 +214,11 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
             if kind != "other":
                 return Invocation(command=line, format="pytest", report=report)
             folder = f"{scratch}/googletest"
-            line = f"{arguments.googletest(folder, chosen)}\n{line}"
-            return Invocation(command=line, format="pytest", report=report, googletest=folder)
+            own = f"{scratch}/junit.xml"
+            line = f"export {OWN_JUNIT}={own}\n{arguments.googletest(folder, chosen)}\n{line}"
+            return Invocation(
+                command=line, format="pytest", report=report, googletest=folder, own_junit=own
+            )
         case "unittest":
             return Invocation(
                 command=_unittest(command, chosen, report, scratch), format="junit", report=report

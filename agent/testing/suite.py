@@ -260,6 +260,9 @@ async def _run_once(
     results, output, complete = await _results(sandbox, call, ran, report, scratch, part.folder)
     if call.googletest:
         results = await _with_cases(sandbox, call.googletest, part, ran, results)
+    if call.own_junit and not results:
+        told = await asyncio.to_thread(parse_junit, await _report(sandbox, call.own_junit))
+        results = _with_whole(part, ran, told)
     entered = parse_entered(report) if _WATCHED in variables else None
     # Not by a diff: what tests leave may be large.
     if await sandbox.snapshot() != before:
@@ -392,9 +395,19 @@ async def _with_cases(
             continue
         found += cases
     if found and not results:
-        passed = ran.exit_code == 0 and not ran.timed_out
-        results = (TestResult(name=part.command, outcome="passed" if passed else "failed"),)
+        return _with_whole(part, ran, found)
     return merge_results((*results, *found))
+
+
+def _with_whole(
+    part: Part, ran: CommandResult, cases: Sequence[TestResult]
+) -> tuple[TestResult, ...]:
+    """The cases that a command told of, and the command as a whole: its other steps may fail."""
+    if not cases:
+        return ()
+    passed = ran.exit_code == 0 and not ran.timed_out
+    whole = TestResult(name=part.command, outcome="passed" if passed else "failed")
+    return merge_results((whole, *cases))
 
 
 def _told_through_a_pipe(command: str, report: str) -> str:

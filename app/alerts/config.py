@@ -11,8 +11,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from app.alerts.records import Alert, Kind
+from app.alerts.records import KINDS, Alert
+from app.alerts.sources.plugin import GROUP
 from app.github.webhook_events import FullName
+from app.plugins.entry_points import check_kind
 from app.settings.base import check_url
 from app.settings.operator_files import Table, load_file, read_secret
 
@@ -26,7 +28,8 @@ class Source(Table):
     """A service that sends alerts, to `/webhooks/alerts/NAME`."""
 
     name: SourceName
-    kind: Kind
+    kind: str
+    """One of `KINDS`, or what an installed package adds."""
     secret_file: Path
     """What deliveries are signed with, or the password or token that they bring."""
     api_url: str = ""
@@ -35,6 +38,11 @@ class Source(Table):
     """A token that may read events and write issues (`event:read`, `event:write`)."""
     organisation: str = Field("", pattern=r"^[\w.-]{0,100}$")
     """Its slug there; empty: as the alert says."""
+
+    @field_validator("kind")
+    @classmethod
+    def _check_kind(cls, value: str) -> str:
+        return check_kind(value, KINDS, GROUP)
 
     @field_validator("api_url")
     @classmethod

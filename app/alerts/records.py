@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from agent.model import Record
 
 Kind = Literal["sentry", "glitchtip", "alertmanager", "grafana", "generic"]
-"""What a source sends, and how it proves that it is the one."""
+"""What a source sends, and how it proves that it is the one; installed packages may add others."""
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
 class AlertFrame(Record):

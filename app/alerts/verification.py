@@ -26,7 +26,7 @@ import re
 import time
 from collections.abc import Mapping
 
-from app.alerts.records import Kind
+from app.alerts.sources import plugin
 
 MOST_SKEW_S = 300
 """How far the signed time of a delivery may be from ours, in seconds."""
@@ -37,7 +37,7 @@ _TIME = re.compile(r"[0-9]{1,12}")
 
 
 def verify(
-    kind: Kind, secret: str, headers: Mapping[str, str], body: bytes, now_s: float | None = None
+    kind: str, secret: str, headers: Mapping[str, str], body: bytes, now_s: float | None = None
 ) -> str:
     """Why a delivery is not believed, in words; empty: it is. Header names are in lower case."""
     if not secret:
@@ -59,6 +59,8 @@ def verify(
                 return late
             expected = "sha256=" + _signed(secret, at.encode() + b"." + body)
             return _compared(headers.get(SIGNATURE, ""), expected)
+        case _:
+            return plugin.verify(kind, secret, headers, body)
 
 
 def _grafana(

@@ -18,7 +18,7 @@ from app.alerts.config import AlertsFile, Source
 from app.alerts.kept import kept as kept_of
 from app.alerts.kept import words
 from app.alerts.locate import Findings, locate
-from app.alerts.records import Alert
+from app.alerts.records import KINDS, Alert
 from app.alerts.sources.read import read
 from app.alerts.verification import TIME, verify
 from app.git.process import GitAway, GitDenied, GitError
@@ -107,7 +107,7 @@ def _occurrence(file: AlertsFile, source: Source, alert: Alert) -> Occurrence:
         title=clean.title if clean else words(alert.title),
         report=clean.model_dump_json() if clean else "",
         is_over=alert.is_over,
-        is_measured=source.kind in ("alertmanager", "grafana", "generic"),
+        is_measured=source.kind not in ("sentry", "glitchtip"),
         is_urgent=alert.is_regression,
         is_regression=alert.is_regression,
         release=clean.release if clean else "",
@@ -121,7 +121,7 @@ def _delivery_id(source: Source, headers: Mapping[str, str], body: bytes) -> str
     same of each occurrence, and so may that of any other service: there the time counts, too.
     """
     at = ""
-    if source.kind == "glitchtip":
+    if source.kind == "glitchtip" or source.kind not in KINDS:
         at = f" {int(now().timestamp()) // SAME_FOR_S}"
     if source.kind == "generic":
         at = f" {headers.get(TIME, '')}"  # which is signed

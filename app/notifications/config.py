@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from app.plugins.entry_points import check_kind
 from app.settings.operator_files import Table, load_file, read_secret
 from app.storage.notices import Notice, NoticeKind
 
-ChannelKind = Literal["webhook", "slack", "teams", "mattermost", "matrix", "email"]
+KINDS = ("webhook", "slack", "teams", "mattermost", "matrix", "email")
+GROUP = "patchwright.notifications"
+"""Installed packages add other kinds as entry points of this group."""
 RETIRED = ("webhook.office.com", "outlook.office.com", "outlook.office365.com")
 """Hosts of the Office 365 connectors, which Microsoft has retired for Workflows."""
 _ADDRESS = r"^[^@\s<>,;\"]{1,64}@[A-Za-z0-9.-]{1,253}$"
@@ -27,7 +30,8 @@ class Channel(Table):
     """Where people are told."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
-    kind: ChannelKind
+    kind: str
+    """One of `KINDS`, or what an installed package adds."""
     events: tuple[NoticeKind, ...] = ()
     """What is told; empty: everything."""
     repositories: tuple[str, ...] = ()
@@ -51,6 +55,11 @@ class Channel(Table):
     user: str = ""
     sender: Address | None = None
     to: tuple[Address, ...] = ()
+
+    @field_validator("kind")
+    @classmethod
+    def _check_kind(cls, value: str) -> str:
+        return check_kind(value, KINDS, GROUP)
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:
@@ -117,7 +126,7 @@ def load(path: Path | None) -> NotificationsFile:
     return load_file(NotificationsFile, "NOTIFICATIONS_FILE", path)
 
 
-def check_address(kind: ChannelKind, url: str, *, internal: bool) -> None:
+def check_address(kind: str, url: str, *, internal: bool) -> None:
     """Raises `ValueError`, never with the address in it, for one that is not to be posted to."""
     parts = urlsplit(url)
     allowed = ("https", "http") if internal else ("https",)

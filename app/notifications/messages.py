@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 from agent.model import Record
-from app.notifications.config import Channel, ChannelKind
+from app.notifications.config import GROUP, Channel
+from app.plugins.entry_points import PluginFailed, load_plugin
 from app.sanitize.markdown import GAP, head_and_tail, shorten, visible
 from app.storage.notices import Notice, NoticeKind
 
@@ -32,6 +33,7 @@ SAID: Mapping[NoticeKind, str] = {
     "over_budget": "A budget is used up",
     "test": "This is a test",
 }
+Value = TypeVar("Value")
 LONGEST_TITLE = 200
 LONGEST_WORDS = 1_500
 VERSION = 1
@@ -75,8 +77,34 @@ def message_of(notice: Notice, channel: Channel, *, base_url: str, web_url: str)
     )
 
 
-def body_of(kind: ChannelKind, notice: Notice, message: Message) -> bytes:
-    """The body of a request to a channel of this kind. Not for e-mail."""
+class ChannelPlugin(Protocol):
+    """A kind of channel that an installed package adds; `docs/plug-ins.md` has an example."""
+
+    def body(self, notice: Notice, message: Message) -> bytes:
+        """What is posted, as JSON. Words in it are others': escape them as the receiver reads."""
+        ...
+
+    def headers(self, secret: str) -> Mapping[str, str]:
+        """Headers besides; `secret` is what `secret_file` holds, empty if there is none."""
+        ...
+
+
+def added_headers(kind: str, secret: str) -> Mapping[str, str]:
+    """The headers of a kind that an installed package adds. Raises `ValueError`."""
+    return _of_plugin(kind, lambda plugin: plugin.headers(secret))
+
+
+def _of_plugin(kind: str, ask: Callable[[ChannelPlugin], Value]) -> Value:
+    try:
+        return ask(cast("ChannelPlugin", load_plugin(GROUP, kind)))
+    except PluginFailed as problem:
+        raise ValueError(str(problem)) from None
+    except Exception as problem:  # noqa: BLE001 - its words could hold the secret
+        raise ValueError(f"the plug-in for {kind} failed ({type(problem).__name__})") from None
+
+
+def body_of(kind: str, notice: Notice, message: Message) -> bytes:
+    """The body of a request to a channel of this kind. Not for e-mail. Raises `ValueError`."""
     match kind:
         case "webhook":
             found = _webhook(notice, message)
@@ -90,6 +118,8 @@ def body_of(kind: ChannelKind, notice: Notice, message: Message) -> bytes:
             found = {"msgtype": "m.notice", "body": plain_text(message), "m.mentions": {}}
         case "email":
             raise ValueError("e-mail has no body of this kind")
+        case _:
+            return _of_plugin(kind, lambda plugin: plugin.body(notice, message))
     return json.dumps(found, ensure_ascii=False).encode()
 
 

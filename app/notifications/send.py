@@ -22,8 +22,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from app.notifications.config import Channel
-from app.notifications.messages import Message, body_of, email_of
+from app.notifications.config import KINDS, Channel
+from app.notifications.messages import Message, added_headers, body_of, email_of
 from app.settings.base import SettingsError
 from app.storage.notices import Notice
 
@@ -75,6 +75,8 @@ async def _post(channel: Channel, notice: Notice, message: Message) -> None:
     headers = {"Content-Type": "application/json", "User-Agent": "patchwright"}
     method = "POST"
     match channel.kind:
+        case _ if channel.kind not in KINDS:
+            headers |= added_headers(channel.kind, channel.secret)
         case "webhook":
             headers |= signature(channel.secret, body, notice.id)
         case "matrix":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.alerts.records import Alert, Kind
-from app.alerts.sources import generic, glitchtip, prometheus, sentry
+from app.alerts.records import Alert
+from app.alerts.sources import generic, glitchtip, plugin, prometheus, sentry
 
 
-def read(kind: Kind, resource: str, body: bytes) -> tuple[Alert, ...]:
+def read(kind: str, resource: str, body: bytes) -> tuple[Alert, ...]:
     """The alerts of a verified delivery. Raises `BadAlert`."""
     match kind:
         case "sentry":
@@ -17,3 +17,5 @@ def read(kind: Kind, resource: str, body: bytes) -> tuple[Alert, ...]:
             return prometheus.read(body)
         case "generic":
             return generic.read(body)
+        case _:
+            return plugin.read(kind, body)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from agent.testing.runners import OWN_JUNIT
 from app.cli.main import cli
 from app.settings.base import CONFIG_VARIABLE
 from app.settings.schema import Settings
@@ -28,7 +29,7 @@ COMMAND = re.compile(
     re.MULTILINE,
 )
 """`patchwright` where a line or a piece of code begins with it, and the words after it."""
-NO_SETTINGS = {CONFIG_VARIABLE, "PATCHWRIGHT_CACHE", "PATCHWRIGHT_CHECK_DETECTORS"}
+NO_SETTINGS = {CONFIG_VARIABLE, OWN_JUNIT, "PATCHWRIGHT_CACHE", "PATCHWRIGHT_CHECK_DETECTORS"}
 """Variables of other readers: the settings' own file, scripts and tests."""
 
 

@@ -1,0 +1,1 @@
+"""Packages that add to what Patchwright knows."""
