@@ -11,6 +11,7 @@ from app.proof_block.text import find
 from app.proving.check_run import MOST_ANNOTATED, check_run, proof_of_check
 from app.proving.service import from_report, to_report
 from app.repo_config.schema import Prove
+from app.sanitize.markdown import CUT_NOTE
 from app.storage.proofs import Proof
 from tests.unit.app.proving.test_reports import FAILED, PROVEN
 
@@ -100,6 +101,14 @@ def test_a_long_proof_fits() -> None:
         update={"tests": names, "judged": judged.model_copy(update={"hunks": hunks})}
     )
     said = check_run(done("proven", to_report(long)), Prove())
-    assert len(said.summary.encode()) <= 65_535, "GitHub counts bytes"
+    assert len(said.summary.encode()) <= 65_535
     assert len(said.annotations) == MOST_ANNOTATED
     assert "and 450 more" in said.summary
+
+
+def test_a_proof_is_cut_by_its_bytes_which_github_counts() -> None:
+    words = tuple("検" * 900 + str(number) for number in range(60))
+    wide = PROVEN.model_copy(update={"missing": words, "broken": words})
+    said = check_run(done("proven", to_report(wide)), Prove()).summary
+    assert 60_000 < len(said.encode()) <= 65_535
+    assert CUT_NOTE in said

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import pytest
 
-from agent.journal.events import GateJudged, HunkEvidence
+from agent.journal.events import Check, GateJudged, HunkEvidence
 from app.git.files import first_file
 from app.github.records import ReviewRules
 from app.publishing.code_owners import MOST_REVIEWERS, Owners, owners_of
@@ -26,7 +26,7 @@ from app.publishing.pull_request import (
 from app.publishing.pull_template import Part, fill, places
 from app.repo_config.parser import read_repo_config
 from app.repo_config.schema import Language
-from app.sanitize.markdown import Markdown
+from app.sanitize.markdown import CUT_NOTE, Markdown
 from tests.support.runs.proven import FACTS, PATCH, UNPROVEN, WHOLE
 from tests.support.runs.world import make_remote
 
@@ -232,6 +232,15 @@ def test_the_check_carries_the_proof_and_points_at_the_lines() -> None:
     assert remark.message == "Start at `0`."
     unproven = check_report(FACTS, replace(WHOLE, verdict=UNPROVEN), "f" * 40)
     assert (unproven.conclusion, unproven.title) == ("neutral", "Not proven")
+
+
+def test_a_check_is_cut_by_its_bytes_which_github_counts() -> None:
+    assert WHOLE.verdict is not None
+    checks = tuple(Check(name=f"検{n}", ok=True, detail="検" * 9_000) for n in range(60))
+    verdict = WHOLE.verdict.model_copy(update={"checks": checks})
+    said = check_report(FACTS, replace(WHOLE, verdict=verdict), "1" * 40).summary
+    assert 60_000 < len(said.encode()) <= 65_535
+    assert CUT_NOTE in said
 
 
 def test_no_more_remarks_than_github_takes() -> None:
