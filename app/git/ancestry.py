@@ -121,6 +121,38 @@ def count(mirror: Mirror, earlier: str, commit: str, shallow: Path | None) -> in
     return int(_git(mirror, "rev-list", "--count", commit, f"^{earlier}", shallow=shallow))
 
 
+def first_parents(mirror: Mirror, commit: str, most: int) -> list[str]:
+    """A commit and those before it on its own line of work, the newest first; so many at most."""
+    listed = ("rev-list", "--first-parent", f"--max-count={most}", commit)
+    return _git(mirror, *listed).decode().split()
+
+
+def saying(
+    mirror: Mirror, earlier: str, commit: str, words: Sequence[str], most: int
+) -> list[tuple[str, int, str]]:
+    """Commits since an ancestor whose messages have one of these words, the oldest first.
+
+    Each with its time in seconds since 1970 and its message; the newest so many at most.
+    """
+    wanted = [f"--grep={each}" for each in words]
+    told = _git(
+        mirror,
+        *("log", "-z", "--topo-order", "--reverse", "--fixed-strings", "--regexp-ignore-case"),
+        *wanted,
+        f"--max-count={most}",
+        "--format=tformat:%H %ct%n%B",
+        commit,
+        f"^{earlier}",
+    )
+    found = []
+    for entry in told.decode("utf-8", "replace").split("\0"):
+        head, _, message = entry.partition("\n")
+        own, _, at = head.strip().partition(" ")
+        if own:
+            found.append((own, int(at or 0), message.strip()))
+    return found
+
+
 def tags(mirror: Mirror, commit: str = "") -> list[Tag]:
     """The tags of a commit and its ancestors, the newest first; without one, all tags."""
     form = (

@@ -532,6 +532,15 @@ class GithubForge:
         read = lambda: closing.is_by_a_person(self._client.requester, self._at, sha)  # noqa: E731
         return await self._call(f"read who wrote {sha[:12]}", read)
 
+    async def merge_commit(self, number: int) -> str:
+        """The commit of the base branch by which a pull request was merged; empty: not known."""
+
+        def read() -> str:
+            name = self._read_repository().full_name
+            return closing.merge_commit(self._client.requester, name, number)
+
+        return await self._call(f"read how pull request #{number} was merged", read)
+
     async def close_pull(self, number: int) -> None:
         """Close a pull request. Idempotent."""
         write = lambda: closing.set_open(  # noqa: E731

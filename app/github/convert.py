@@ -165,4 +165,6 @@ def as_pull(pull: PullRequest) -> Pull:
         author=pull.user.login if pull.user else "ghost",
         author_is_bot=pull.user is not None and pull.user.type != "User",
         labels=tuple(label.name for label in pull.labels),
+        opened_at=pull.created_at,
+        ended_at=pull.merged_at or pull.closed_at,
     )

@@ -216,6 +216,13 @@ class Forge(Protocol):
         """Whether a commit's author is no bot; one whose account is not known counts, too."""
         ...
 
+    async def merge_commit(self, number: int) -> str:
+        """The commit of the base branch by which a pull request was merged; empty: not known.
+
+        Of one that was rebased it is the last of its commits there.
+        """
+        ...
+
     async def close_pull(self, number: int) -> None:
         """Close a pull request. Idempotent."""
         ...

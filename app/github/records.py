@@ -143,6 +143,9 @@ class Pull:
     """Untrusted only in that anybody may open one; GitHub vouches for the login itself."""
     author_is_bot: bool = False
     labels: tuple[str, ...] = ()
+    opened_at: datetime | None = None
+    ended_at: datetime | None = None
+    """When it was merged or closed; None: it is open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,8 @@ class Pushed(EventSource):
     kind: Literal["pushed"] = "pushed"
     branch: str
     after: Sha
+    reverts: bool = False
+    """Whether one of its commits says that it takes another back."""
 
 
 class CheckAsked(EventSource):
@@ -208,6 +210,14 @@ class ExpiryDue(EventSource):
     """It is time to see whether anybody looks at a pull request of ours. Our own work."""
 
     kind: Literal["expiry_due"] = "expiry_due"
+    pull_number: Id
+    run_id: str
+
+
+class OutcomeDue(EventSource):
+    """It is time to see what became of a pull request of ours that ended. Our own work."""
+
+    kind: Literal["outcome_due"] = "outcome_due"
     pull_number: Id
     run_id: str
 
@@ -247,6 +257,7 @@ WebhookEvent = Annotated[
     | ProofDue
     | OnboardingDue
     | ExpiryDue
+    | OutcomeDue
     | AlertDue
     | AlertFixed,
     Field(discriminator="kind"),

@@ -227,10 +227,15 @@ class _MergeGroupPayload(_Payload):
     merge_group: _MergeGroup
 
 
+class _PushedCommit(_PartialPayload):
+    message: str = ""
+
+
 class _PushPayload(_Payload):
     ref: str
     after: Sha
     deleted: bool = False
+    commits: list[_PushedCommit] = []
 
 
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
@@ -430,7 +435,13 @@ def _parse_push(payload: _PushPayload, source: dict[str, Any]) -> Trigger | Webh
     prefix = "refs/heads/"
     if payload.deleted or not payload.ref.startswith(prefix):
         return Ignored(reason="no branch moved")
-    return Pushed(**source, branch=payload.ref.removeprefix(prefix)[:255], after=payload.after)
+    return Pushed(
+        **source,
+        branch=payload.ref.removeprefix(prefix)[:255],
+        after=payload.after,
+        # The host's git says which; this only says that it is worth a look.
+        reverts=any("revert" in commit.message.casefold() for commit in payload.commits),
+    )
 
 
 def _parse_installation(body: dict[str, Any]) -> Installed:

@@ -31,6 +31,7 @@ from app.github.webhook_events import (
     MergeGroupAsked,
     MergeGroupEnded,
     OnboardingDue,
+    OutcomeDue,
     ProofDue,
     PullChanged,
     PullEnded,
@@ -41,10 +42,11 @@ from app.github.webhook_events import (
     Trigger,
     WebhookEvent,
 )
-from app.intake import alerts, answers, checks, onboarding, proofs
+from app.intake import alerts, answers, checks, onboarding, outcomes, proofs
 from app.intake.budgets import give_budget, wanted_budget
 from app.intake.context import EventContext, is_permitted
 from app.intake.replies import explanation, help_text
+from app.outcomes.rows import Outcomes
 from app.publishing.publication import kept_change, kept_proof
 from app.runs.failures import (
     LONGEST_WAIT_S,
@@ -169,7 +171,11 @@ async def _handle_event(
             await pull_requests.reopened(services, forge, services.store.get_run(run_id))
             return f"the pull request of run {run_id} is open again"
         case Pushed():
+            if event.reverts:
+                Outcomes(services.store.database).hurry(event.repository_id, event.branch)
             return _wake_runs_on_branch(services, event)
+        case OutcomeDue():
+            return await outcomes.look(services, forge, event)
         case IssueClosed():
             return answers.issue_closed(services, event)
     context = EventContext(services, event_id, forge, await services.config(forge))

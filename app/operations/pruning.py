@@ -31,6 +31,7 @@ from app.storage.tables import (
     notice_sends,
     notices,
     proofs,
+    pull_outcomes,
     questions,
     run_budgets,
     runs,
@@ -85,6 +86,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             (notices, notices.c.at < to_micros(moment - KEEP_BUDGETS)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),
             (spending, spending.c.month < f"{moment - KEEP_USAGE:%Y-%m}"),
+            (pull_outcomes, pull_outcomes.c.run_id.not_in(sa.select(runs.c.id))),
             (run_budgets, run_budgets.c.run_id.in_(old_run)),
         ):
             gone += _delete(database, table, due)

@@ -11,6 +11,7 @@ from dbos import DBOS
 
 from app.expiry.pull_requests import expiry_running
 from app.intake.organisations import off_switches_watched
+from app.intake.outcomes import outcomes_running
 from app.notifications.outgoing import notifications_running
 from app.queue import takeover, worker_registry
 from app.runs import queue_notices
@@ -55,6 +56,7 @@ def running_worker(services: Services, drained: Callable[[], None]) -> Iterator[
                 notifications_running(settings, database),
                 expiry_running(services),
                 off_switches_watched(services),
+                outcomes_running(services),
             ):
                 up.set()
                 try:

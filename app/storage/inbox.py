@@ -177,6 +177,8 @@ class Inbox:
         """Whether an event is about a pull request or a question of ours, without asking GitHub."""
         if isinstance(event, PullEnded) and (self._is_proposal(event) or self._is_proven(event)):
             return True
+        if isinstance(event, Pushed) and event.reverts and self._has_watched(event):
+            return True
         table = tables.runs
         match event:
             case IssueClosed():
@@ -204,6 +206,21 @@ class Inbox:
         )
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() is not None
+
+    def _has_watched(self, event: Pushed) -> bool:
+        """Whether a pull request of ours was merged into the branch, and is watched still."""
+        runs, outcomes = tables.runs, tables.pull_outcomes
+        return bool(
+            self._first(
+                sa.select(runs.c.id)
+                .join(outcomes, outcomes.c.run_id == runs.c.id)
+                .where(
+                    runs.c.repository_id == event.repository_id,
+                    outcomes.c.branch == event.branch,
+                    outcomes.c.next_at.is_not(None),
+                )
+            )
+        )
 
     def _is_proven(self, event: PullEnded) -> bool:
         table = tables.proofs

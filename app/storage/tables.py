@@ -384,6 +384,31 @@ usage = sa.Table(
 )
 
 
+pull_outcomes = sa.Table(
+    "pull_outcomes",
+    metadata,
+    # The run whose pull request it is.
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    # untouched, edited, merged (which of them is not known), closed; empty: not looked at yet.
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("opened_at", sa.BigInteger),
+    sa.Column("ended_at", sa.BigInteger),
+    # The commit of its base branch that has the change; empty: not known.
+    sa.Column("commit", sa.String(64), nullable=False),
+    # How many commits of the branch the change is.
+    sa.Column("commits", sa.Integer, nullable=False),
+    sa.Column("branch", sa.String(255), nullable=False),
+    sa.Column("lines_edited", sa.BigInteger, nullable=False),
+    # The commit that took it back; empty: none did.
+    sa.Column("reverted_by", sa.String(64), nullable=False),
+    sa.Column("reverted_at", sa.BigInteger),
+    # When it is looked at again; NULL: never. Each look is an event of its own.
+    sa.Column("next_at", sa.BigInteger),
+    sa.Column("looks", sa.Integer, nullable=False),
+    sa.Index("pull_outcomes_due", "next_at"),
+)
+
+
 spending = sa.Table(
     "spending",
     metadata,

@@ -15,6 +15,7 @@ from tests.stories import (
     history_table,
     money_table,
     off_table,
+    outcome_table,
     question_table,
     review_rules_table,
     signed_table,
@@ -28,6 +29,7 @@ assert fields_table
 assert history_table
 assert money_table
 assert off_table
+assert outcome_table
 assert question_table
 assert review_rules_table
 assert signed_table  # their stories are listed, too
@@ -59,6 +61,9 @@ REPRESENTATIVE = {
     "a-plan-is-sent-back-and-then-approved": 6,
     "the-repository-wants-plans-and-asks-for-a-decision-first": 7,
     "nobody-approves-the-plan": 5,
+    "merged-as-proven-then-taken-back-and-put-back": 9,
+    "merged-with-somebodys-edits": 8,
+    "closed-and-nobody-told-us": 0,
     "a-run-gets-a-budget-and-tells-what-it-cost": 5,
     "a-months-budget-is-used-up": 3,
     "without-prices-there-is-no-budget": 0,

@@ -43,6 +43,7 @@ from app.github.forge import Forge
 from app.github.webhook_events import ProofDue
 from app.intake.handlers import handle_event
 from app.intake.receive import Intake, accept_delivery
+from app.outcomes.rows import Outcomes, PullOutcome
 from app.publishing.publication import KeptChange, Publication, kept_change, publication_of
 from app.repo_config.effective import effective_config, read_effective_config
 from app.repo_config.schema import PullRequests, RepoConfig
@@ -264,7 +265,19 @@ class StoryWorld:
         """So many days pass; then open pull requests are looked at, and what follows is done."""
         self.github.advance(days * 86_400)
         Expiries(self.store.database).queue_due()
+        Outcomes(self.store.database).queue_due()
         await self.work()
+
+    async def look_at_outcomes(self) -> None:
+        """The ended pull requests whose time has come are looked at."""
+        Outcomes(self.store.database).queue_due()
+        await self.work()
+
+    def outcome(self) -> PullOutcome:
+        """What became of the newest run's pull request."""
+        found = Outcomes(self.store.database).get(self.run().id)
+        assert found is not None
+        return found
 
     def github_now(self) -> datetime:
         """The time by GitHub's clock."""
@@ -386,7 +399,7 @@ class StoryWorld:
         for module in ("questions", "store"):
             monkeypatch.setattr(f"app.storage.{module}.now", lambda: now() + self.later)
         # Those who look whether anybody looks at a pull request.
-        for module in ("expiry.kept", "expiry.pull_requests"):
+        for module in ("expiry.kept", "expiry.pull_requests", "outcomes.rows"):
             monkeypatch.setattr(f"app.{module}.now", self.github_now)
         monkeypatch.setattr(attempts, "debug", debug)
         monkeypatch.setattr(culprit_search, "write_reproduction", write)

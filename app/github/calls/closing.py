@@ -55,6 +55,24 @@ def is_by_a_person(requester: Requester, at: str, sha: str) -> bool:
     return not account or account.get("type") == "User"
 
 
+_MERGE_COMMIT = """query($owner: String!, $name: String!, $number: Int!) {
+  repository(owner: $owner, name: $name) { pullRequest(number: $number) { mergeCommit { oid } } }
+}"""
+"""https://docs.github.com/en/graphql/reference/objects#pullrequest; REST says it no longer."""
+
+
+def merge_commit(requester: Requester, repository: str, number: int) -> str:
+    """The commit of the base branch by which a pull request was merged; empty: none is named.
+
+    `repository` is its full name now. After a rebase it is the last of the commits.
+    """
+    owner, _, name = repository.partition("/")
+    asked = {"owner": owner, "name": name, "number": number}
+    _, answer = requester.graphql_query(_MERGE_COMMIT, asked)
+    pull = (answer["data"].get("repository") or {}).get("pullRequest") or {}
+    return str((pull.get("mergeCommit") or {}).get("oid") or "")
+
+
 def set_open(requester: Requester, at: str, number: int, *, is_open: bool) -> None:
     """Close a pull request, or open it again. Idempotent."""
     state = "open" if is_open else "closed"

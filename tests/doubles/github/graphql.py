@@ -15,12 +15,15 @@ from tests.doubles.github.pushes import noreply, refs_changed
 from tests.doubles.github.rules import push_rules
 from tests.doubles.github.state import Issue, Json, Repo, World, from_node_id
 
+_MERGE_COMMIT = re.compile(r"query\b.*\bmergeCommit\s*\{\s*oid\s*\}", re.DOTALL)
 _MUTATION = re.compile(r"mutation\b[^{]*\{\s*(\w+)\s*\(")
 DRAFTS = {"convertPullRequestToDraft": True, "markPullRequestReadyForReview": False}
 
 
 def run(world: World, hooks: Hooks, actor: Actor, body: Json) -> tuple[str, Json]:
     """The mutation's name and the answer to it."""
+    if _MERGE_COMMIT.match(str(body.get("query", ""))):
+        return "mergeCommit", _merge_commit(world, actor, body.get("variables") or {})
     match = _MUTATION.search(str(body.get("query", "")))
     name = match[1] if match else ""
     given = (body.get("variables") or {}).get("input") or {}
@@ -29,6 +32,20 @@ def run(world: World, hooks: Hooks, actor: Actor, body: Json) -> tuple[str, Json
     except Refused as refused:
         told = {"type": refused.kind, "path": [name], "message": str(refused)}
         return name, {"data": {name: None}, "errors": [told]}
+
+
+def _merge_commit(world: World, actor: Actor, given: Json) -> Json:
+    """The merge commit of a pull request, of a repository by its name now."""
+    name = f"{given['owner']}/{given['name']}"
+    repo = world.repo(name)
+    if repo is None or not can_see(actor, repo):
+        said = f"Could not resolve to a Repository with the name '{name}'."
+        told = {"type": "NOT_FOUND", "path": ["repository"], "message": said}
+        return {"data": {"repository": None}, "errors": [told]}
+    item = repo.issues.get(given["number"])
+    sha = item.pull.merge_commit_sha if item is not None and item.pull is not None else None
+    found = {"mergeCommit": {"oid": sha} if sha else None}
+    return {"data": {"repository": {"pullRequest": found}}}
 
 
 class Refused(Exception):
