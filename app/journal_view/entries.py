@@ -156,7 +156,11 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             gone = f", {len(event.pictures)} images removed" if event.pictures else ""
             return f"{len(event.stubs)} old outputs replaced by stubs{gone}"
         case "attempt_started":
-            tools = f", {len(event.external_tools)} tools more" if event.external_tools else ""
+            tools = (
+                f", {len(event.external_tools)} of the operator's tools"
+                if event.external_tools
+                else ""
+            )
             return f"{event.model}, tests: {event.test_command or 'none found'}{tools}"
         case "reproduction_declared":
             verdict = "accepted" if event.accepted else "refused"

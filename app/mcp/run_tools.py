@@ -136,9 +136,13 @@ class RunTools:
                 return _refused(reason)
             try:
                 called = await connection.call(tool.own_name, arguments, limit_s)
-            except ServerFailed:
+            except ServerFailed as problem:
+                if tool.writes:
+                    unknown = "; whether it was carried out is not known"
+                    said = f"{server.name} failed: {problem}{unknown}"
+                    return ExternalAnswer(said, "interrupted")
                 # A session that was idle for long may be forgotten; what only reads is read again.
-                if connection is not was_open or tool.writes or not connection.is_broken:
+                if connection is not was_open or not connection.is_broken:
                     raise
                 connection = await self._connected(place, server)
                 called = await connection.call(tool.own_name, arguments, limit_s)

@@ -21,6 +21,7 @@ TOOL = {
     "inputSchema": {"type": "object", "properties": {"at": {"type": "string"}}},
     "annotations": {"readOnlyHint": True},
 }
+CALLS: list[int] = []
 
 
 def send(message: object) -> None:
@@ -70,6 +71,10 @@ def call(number: int) -> dict | None:
             sys.stderr.write("out of \x1b[31mcheese\n")
             sys.stderr.flush()
             os._exit(3)
+        case "tires":
+            if CALLS:
+                os._exit(0)
+            CALLS.append(number)
         case "deaf":
             time.sleep(600)
         case "asks":

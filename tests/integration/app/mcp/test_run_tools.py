@@ -11,11 +11,15 @@ import pytest
 from agent.journal.store import MemoryStore
 from agent.model import ExternalTool, Record, ToolCall, Turn, Usage
 from agent.session import debug
+from app.export.examples import RunMetadata, examples
+from app.journal_view.html import trace_page
 from app.mcp.config import Server
 from app.mcp.run_tools import MOST_STARTS, Offer, RunTools, offer, tools_of_run
 from app.settings.base import SettingsError
 from tests.support.agent.loops import Speaking, a_task, gate_agrees, memory_sandbox
 from tests.support.tools import misbehaving, tracker
+
+FACTS = RunMetadata(run_id="r1", repository="acme/shop", issue="acme/shop#1", closed="")
 
 
 async def run_tools(*servers: Server) -> tuple[RunTools, dict[str, ExternalTool]]:
@@ -52,6 +56,14 @@ async def test_the_loop_calls_a_real_server_and_a_resumed_run_keeps_its_offer(
     assert "TRACK-12: discounts are a percentage" in read.output and read.status == "ok"
     assert written.status == "ok"
     assert (tmp_path / "comments").read_text() == "12 looking into it\n"
+
+    (row,) = examples(FACTS, store.events("r1"), ())
+    assert [tool["function"]["name"] for tool in json.loads(row["tools"])] == [
+        "tracker__get_issue",
+        "tracker__add_comment",
+    ]
+    page = trace_page("a run", store.events("r1"))
+    assert "2 of the operator&#39;s tools" in page and "agreed on 3 May" in page
 
     async with tools_of_run(store, "r1", "offer", lambda: ()) as (again, external):
         assert again == offered, "whatever the servers list now"
@@ -128,6 +140,17 @@ async def test_a_server_that_dies_is_started_again_but_not_for_ever(tmp_path: Pa
     assert all("ended with status 3" in each.text for each in answers[:-1])
     assert f"broke {MOST_STARTS} times" in answers[-1].text
     assert len((tmp_path / "pids").read_text().split()) == 1 + MOST_STARTS
+    await tools.close()
+
+
+@pytest.mark.parametrize(("allowed", "status"), [("tools", "ok"), ("writes", "interrupted")])
+async def test_what_only_reads_is_read_again_where_a_session_ended_meanwhile(
+    tmp_path: Path, allowed: str, status: str
+) -> None:
+    server = misbehaving("tires", tmp_path, **{"tools": (), allowed: ("look",)})
+    tools, known = await run_tools(server)
+    assert (await tools.call(known["odd__look"], {}, 5)).status == "ok"
+    assert (await tools.call(known["odd__look"], {}, 5)).status == status
     await tools.close()
 
 

@@ -195,8 +195,9 @@ async def test_a_call_that_broke_off_is_told_and_not_made_again_if_it_writes(
     assert len([args for _, args in external.calls if args == {"at": "here"}]) == again
 
 
-async def test_a_writing_call_that_timed_out_is_not_made_again_in_any_attempt() -> None:
-    store, external = MemoryStore(), Answering("", "timeout")
+@pytest.mark.parametrize("status", ["timeout", "interrupted"])
+async def test_a_writing_call_without_an_end_is_not_made_again_in_any_attempt(status: str) -> None:
+    store, external = MemoryStore(), Answering("", status)
     await run(store, external, given(SAY), calling(0, "tracker__say", at="x"))
     await run(store, external, given(SAY), calling(1, "tracker__say", at="x"))
     external.calls.clear()
