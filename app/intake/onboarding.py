@@ -99,7 +99,7 @@ async def propose(services: Services, event_id: str, forge: Forge, event: Onboar
         known.settle(found.repository_id, "enabled", f"it has {PATH}")
         return f"it has {PATH}"
     if not config.enabled:
-        why = "its organisation's settings turn the App off"
+        why = config.off or "its organisation's settings turn the App off"
         known.settle(found.repository_id, "skipped", why)
         return why
     if services.inbox.has_runs(found.repository_id):
