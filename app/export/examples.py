@@ -16,12 +16,13 @@ from typing import Any
 from agent.journal.events import ContextCut, ModelTurned, NoteAdded, Recorded, RunEnded
 from agent.journal.state import AttemptState, fold
 from agent.model import Message, Record, ToolSpec
+from app.outcomes.rows import PullOutcome
 from app.spending.of_journal import RunCost, cost_of
 from app.storage.records import Run
 
 MERGED, PROVEN, CLOSED = 1.0, 0.7, 0.3
 """Rewards: proven and merged; proven, not decided or without a pull request; proven, but people
-closed the pull request. Everything else has none."""
+closed the pull request, or reverted it later. Everything else has none."""
 
 
 class RunMetadata(Record):
@@ -32,12 +33,23 @@ class RunMetadata(Record):
     issue: str
     closed: str
     """The pull request's outcome: merged, closed, or empty."""
+    merged_as: str = ""
+    """`untouched`, `edited`; empty: not merged, or not known."""
+    reverted: bool = False
+    """Whether what was merged was taken back later."""
 
     @classmethod
-    def of(cls, run: Run) -> RunMetadata:
-        """The facts of a run in the store."""
-        issue = f"{run.repository}#{run.issue_number}"
-        return cls(run_id=run.id, repository=run.repository, issue=issue, closed=run.closed)
+    def of(cls, run: Run, became: PullOutcome | None = None) -> RunMetadata:
+        """The facts of a run in the store, and of what became of its pull request."""
+        known = became is not None and became.is_merged and run.closed == "merged"
+        return cls(
+            run_id=run.id,
+            repository=run.repository,
+            issue=f"{run.repository}#{run.issue_number}",
+            closed=run.closed,
+            merged_as=became.kind if known and became and became.kind != "merged" else "",
+            reverted=bool(known and became and became.reverted_by),
+        )
 
 
 def examples(
@@ -112,7 +124,11 @@ def _example(
         "outcome": state.outcome,
         "gate": verdict.verdict if verdict else "none",
         "pull_request": pull_outcome or ("open or none" if chosen else "not chosen"),
-        "reward": reward(state.outcome == "proven", pull_outcome),
+        "merged_as": facts.merged_as if chosen else "",
+        "reverted": facts.reverted and chosen,
+        "reward": reward(
+            state.outcome == "proven", "closed" if facts.reverted and chosen else pull_outcome
+        ),
         "calls": state.calls_used,
         "prompt_tokens": state.usage.prompt_tokens,
         "completion_tokens": state.usage.completion_tokens,

@@ -24,6 +24,7 @@ from agent.tools.registry import tool_specs
 from app.export.anonymise import mentioned_logins, pseudonymise, without_secrets
 from app.export.examples import RunMetadata, examples, validation_repositories
 from app.journal_view.html import trace_page
+from app.outcomes.rows import Outcomes, PullOutcome
 from app.storage.records import Run, RunFilter, UnknownRun
 from app.storage.store import SqlStore
 
@@ -91,7 +92,8 @@ def export(
     read = journal_of or store.events
     exported: list[Run] = []
     for run in runs:
-        rows = _export_run(run, read(run.id), request)
+        became = Outcomes(store.database).get(run.id)
+        rows = _export_run(run, read(run.id), request, became)
         if not rows:
             continue
         exported.append(run)
@@ -118,11 +120,11 @@ def export(
 
 
 def _export_run(
-    run: Run, journal: Sequence[Recorded], request: ExportRequest
+    run: Run, journal: Sequence[Recorded], request: ExportRequest, became: PullOutcome | None
 ) -> list[dict[str, Any]]:
     """The run's examples that fit; with them its journal and page are written, if wanted."""
     private = _Redaction(run, journal, request.key)
-    rows = examples(RunMetadata.of(run), journal, tool_specs())
+    rows = examples(RunMetadata.of(run, became), journal, tool_specs())
     rows = [private.data(row) for row in rows if _example_matches(row, request)]
     if rows and (request.journals or request.pages):
         clean = private.journal()

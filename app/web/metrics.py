@@ -16,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent.journal.events import now
+from app.outcomes.rows import Outcomes
 from app.queue import worker_registry
 from app.settings.schema import Settings
 from app.spending.account import spent_in_month
@@ -64,6 +65,8 @@ class Figures:
     """Runs per status and outcome."""
     pulls: Mapping[str, int]
     """Runs with a pull request, by what became of it."""
+    outcomes: Mapping[str, int]
+    """Pull requests that ended, by what became of them."""
     oldest_queued_s: float
     """How long the run waits that has waited longest; 0: none waits."""
     not_enqueued: Mapping[str, int]
@@ -100,6 +103,10 @@ def read_figures(store: SqlStore, currency: str = "") -> Figures:
     return Figures(
         runs=store.count_runs(),
         pulls=pulls,
+        outcomes={
+            **dict.fromkeys(("untouched", "edited", "merged", "closed", "reverted"), 0),
+            **Outcomes(store.database).counts(),
+        },
         oldest_queued_s=max(0.0, (to_micros(now()) - oldest) / 1e6) if oldest else 0.0,
         not_enqueued=not_enqueued,
         workers={s: sum(w.state == s for w in workers) for s in ("active", "draining")},
@@ -157,6 +164,8 @@ def _families(figures: Figures) -> Iterator[Metric]:
     states |= {state: number for state, number in figures.runs.items()}  # noqa: C416
     yield _gauge("runs", "Runs by status and outcome.", states, "status", "outcome")
     yield _gauge("pulls", "Pull requests.", _one(figures.pulls), "state")
+    text = "Ended pull requests by what became of them; merged: with edits or without."
+    yield _gauge("pull_outcomes", text, _one(figures.outcomes), "outcome")
     waiting = sum(n for (status, _), n in figures.runs.items() if status == "queued")
     yield _gauge("queue_runs", "Waiting runs.", {(): waiting})
     yield _gauge("queue_oldest_seconds", "Longest wait among them.", {(): figures.oldest_queued_s})

@@ -13,6 +13,7 @@ from agent.task import IMAGE
 from app.attachments.images import is_safe
 from app.expiry.kept import Expiries
 from app.journal_view.entries import present_all
+from app.outcomes.rows import Outcomes
 from app.publishing.publication import PATCH_LOG
 from app.sanitize.html import SHOWN
 from app.spending.account import run_budget
@@ -41,6 +42,7 @@ async def show_run(
     values = summary_values(dashboard.settings, run, head, budget)
     values |= {
         "visitor": visitor,
+        "became": await run_in_threadpool(Outcomes(dashboard.store.database).get, run.id),
         "unpublished": head.kept_change if run.pull_request else run.outcome in ("proven", "draft"),
         "may_open": run.visibility == "asked" and await dashboard.access.may_open(visitor, run),
         "may_steer": await dashboard.access.may_steer(visitor, run),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import sqlalchemy as sa
 from fastapi import APIRouter
@@ -13,16 +14,19 @@ from fastapi.responses import HTMLResponse
 
 from agent.journal.events import now
 from app.journal_view import cards
+from app.outcomes.rows import Outcomes, PullOutcome
 from app.storage.records import RunFilter
 from app.web.auth.visitors import ReadableRuns
 from app.web.dashboard.context import Context, Guest
 from app.web.dashboard.efforts import AttemptEffort, Effort, Efforts
+from app.web.dashboard.merges import MergeFigures, by_fixing_model, by_repository, whole
 from app.web.dashboard.months import read_month
 from app.web.dashboard.run_list import Readable, RunRow, read_page
 from app.web.rendering import render
 
 router = APIRouter()
 
+NO_OUTCOMES: Mapping[str, PullOutcome] = MappingProxyType({})
 RUNS = 200
 """The newest so many are counted."""
 FIXES_SHOWN = 60
@@ -68,6 +72,10 @@ class Statistics:
     failing: tuple[tuple[str, int], ...]
     """Where runs that were not proven went wrong, most frequent first."""
     models: tuple[ModelFigures, ...] = ()
+    merges: MergeFigures = MergeFigures("all")  # noqa: RUF009 - frozen
+    """What became of the pull requests of all of them."""
+    merges_by_repository: tuple[MergeFigures, ...] = ()
+    merges_by_model: tuple[MergeFigures, ...] = ()
 
 
 def gather(
@@ -78,11 +86,17 @@ def gather(
 ) -> Statistics:
     """The statistics over the newest ended runs that the visitor may see. Blocks."""
     rows = read_page(database, RunFilter(status="done"), readable=readable, limit=RUNS).runs
-    return summarise([(row, efforts.of(row.id, row.events)) for row in rows], currency)
+    known = [(row, efforts.of(row.id, row.events)) for row in rows]
+    outcomes = Outcomes(database).of_runs([row.id for row in rows])
+    return summarise(known, currency, outcomes)
 
 
-def summarise(known: Sequence[tuple[RunRow, Effort]], currency: str = "") -> Statistics:
-    """The figures from runs and what they took."""
+def summarise(
+    known: Sequence[tuple[RunRow, Effort]],
+    currency: str = "",
+    outcomes: Mapping[str, PullOutcome] = NO_OUTCOMES,
+) -> Statistics:
+    """The figures from runs, what they took, and what became of their pull requests."""
     fixes = [(row, e) for row, e in known if row.outcome == "proven"]
     shown = fixes[:FIXES_SHOWN][::-1]
     failing: Counter[str] = Counter()
@@ -114,6 +128,9 @@ def summarise(known: Sequence[tuple[RunRow, Effort]], currency: str = "") -> Sta
         seconds_each=tuple((_name(row), e.model_s) for row, e in shown),
         failing=tuple(failing.most_common(12)),
         models=by_model([effort for _, effort in known], currency),
+        merges=whole(known, outcomes, currency),
+        merges_by_repository=by_repository(known, outcomes, currency),
+        merges_by_model=by_fixing_model(known, outcomes, currency),
     )
 
 
