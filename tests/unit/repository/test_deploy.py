@@ -70,7 +70,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Every figure that a service and a worker tell right after their start."""
     folder = tmp_path_factory.mktemp("state")
     store = SqlStore(f"sqlite:///{folder / 'p.db'}")
-    service = Metrics(store, Settings(state_dir=folder)).text()
+    service = Metrics(store, Settings(state_dir=folder, currency="EUR")).text()
     store.close()
     return exported(service.decode()) | exported(worker_metrics().decode())
 

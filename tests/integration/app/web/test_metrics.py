@@ -152,9 +152,8 @@ def test_all_that_the_board_and_the_alerts_ask_for_is_served(
     with worker(tmp_path, database, port) as process:
         until_ready(port, process, tmp_path / "log")
         store = SqlStore(database)
-        service = create_app(
-            Web(Settings(state_dir=tmp_path, metrics_token=TOKEN), store, lambda _id: None)
-        )
+        settings = Settings(state_dir=tmp_path, metrics_token=TOKEN, currency="EUR")
+        service = create_app(Web(settings, store, lambda _id: None))
         with serving(service) as address:
             of_service = figures(address)
         of_worker = figures(f"http://127.0.0.1:{port}")
