@@ -16,6 +16,7 @@ SHOWN_CHARS = 6000
 _NAMED = 10
 _TESTS_KEPT = 200
 _NAME_CHARS = 300
+_FILES_KEPT = 400
 _WORST_FIRST: tuple[Outcome, ...] = ("error", "failed", "skipped", "passed")
 
 
@@ -114,7 +115,20 @@ def suite_check(
         tests=tests_seen(before, [*after, *(_without(run, contested) for run in old)]),
         counts_before=_counts_of_tests(before),
         counts_after=_counts_of_tests(after),
+        flaky=tuple(name[:_NAME_CHARS] for name in _stable_outcomes(before)[1][:_TESTS_KEPT]),
+        passed_files=_passed_files(after),
     )
+
+
+def _passed_files(runs: Sequence[SuiteRun]) -> tuple[str, ...]:
+    """The files of which tests passed, and none ended badly in any run."""
+    good: dict[str, bool] = {}
+    for name, outcome in _worst_outcomes([run.outcomes for run in runs]).items():
+        if outcome != "skipped":
+            file = file_of(name)
+            good[file] = good.get(file, True) and outcome == "passed"
+    found = sorted(file for file, passed in good.items() if passed)
+    return tuple(file for file in found if len(file) <= _NAME_CHARS)[:_FILES_KEPT]
 
 
 def _counts_of_tests(runs: Sequence[SuiteRun]) -> SideCounts | None:

@@ -255,6 +255,11 @@ class Check(Record):
     counts_before: SideCounts | None = None
     """Without the patch, where the check counted."""
     counts_after: SideCounts | None = None
+    flaky: tuple[str, ...] = ()
+    """Tests that ended in different ways without the patch; the first of them."""
+    passed_files: tuple[str, ...] = ()
+    """Files of tests that passed in each run with the patch, as did all others of the file; the
+    first of them."""
 
 
 class Strength(Record):
@@ -552,6 +557,24 @@ class PublicationStep(Event):
     """The attempt whose change to an open pull request it is about; 0: the first publication."""
 
 
+class CiRerun(Event):
+    """A failed CI job of the pull request is run again (attempt 0)."""
+
+    type: Literal["ci_rerun"] = "ci_rerun"
+    check: int
+    """GitHub's id of the job that failed."""
+    name: str
+    """Untrusted."""
+    head: str
+    workflow_run: int
+    of_attempt: int
+    """The attempt of its workflow in which it failed, from 1."""
+    evidence: str
+    """Why it seems to have failed by chance. May hold words of its log: untrusted."""
+    status: Literal["asked", "done", "refused", "passed", "failed"] = "asked"
+    """`asked`: before GitHub was called; `passed`, `failed`: how the job ended then."""
+
+
 class RunEnded(Event):
     """The run is over, after the best attempt was chosen and published."""
 
@@ -589,6 +612,7 @@ AnyEvent = Annotated[
     | SetupTried
     | RunPhase
     | PublicationStep
+    | CiRerun
     | RunEnded,
     Field(discriminator="type"),
 ]

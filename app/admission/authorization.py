@@ -23,6 +23,7 @@ from app.github.webhook_events import (
     Rerun,
     StartedBy,
     WebhookEvent,
+    WorkflowEnded,
 )
 from app.github.webhooks import Trigger
 from app.repo_config.effective import EffectiveConfig
@@ -85,7 +86,8 @@ def _is_for_bots(event: WebhookEvent) -> bool:
     """Whether an event counts whoever it comes from: it says what is there, and asks nothing."""
     if isinstance(event, PullChanged):
         return event.action != "labeled"
-    return isinstance(event, Pushed | PullEnded | IssueClosed | MergeGroupAsked | MergeGroupEnded)
+    ended = PullEnded | IssueClosed | WorkflowEnded | MergeGroupEnded
+    return isinstance(event, Pushed | MergeGroupAsked | ended)
 
 
 def is_ours(login: str, name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -244,7 +244,20 @@ def _ask_github(settings: Settings, key: str) -> list[Finding]:
         kind = type(problem).__name__
         return [Finding("github", False, f"{settings.github_api_url} does not respond ({kind})")]
     found = Finding("github", True, f"App {app.slug} at {settings.github_api_url}")
-    return [found, *_signatures(settings, github)]
+    reruns = Finding("failed CI jobs", True, _told_reruns(app.permissions, app.events))
+    return [found, reruns, *_signatures(settings, github)]
+
+
+def _told_reruns(permissions: Mapping[str, str], events: Sequence[str]) -> str:
+    """Whether failed CI jobs can be run again; nothing else needs that."""
+    lacking = [] if permissions.get("actions") == "write" else ["the permission Actions: write"]
+    lacking += [] if "workflow_run" in events else ["the event Workflow run"]
+    if not lacking:
+        return "may be run again where they failed by chance"
+    return (
+        f"are not run again, but fixed as others: give the App {' and '.join(lacking)} on its page "
+        "at GitHub to have that"
+    )
 
 
 def _signatures(settings: Settings, github: GithubIntegration) -> list[Finding]:

@@ -111,6 +111,12 @@ def ancestors(mirror: Mirror, commit: str, shallow: Path | None) -> list[str]:
     return _git(mirror, "rev-list", commit, shallow=shallow).decode().split()
 
 
+def latest(mirror: Mirror, commit: str, most: int) -> list[str]:
+    """A commit and those before it on its own branch, the newest first; so many at most."""
+    asked = ("rev-list", "--first-parent", f"--max-count={most}", commit)
+    return _git(mirror, *asked).decode().split()
+
+
 def since(mirror: Mirror, earlier: str, commit: str, most: int) -> list[str]:
     """A commit and its ancestors that another has not, the newest first; so many at most."""
     return _git(mirror, "rev-list", f"--max-count={most}", commit, f"^{earlier}").decode().split()

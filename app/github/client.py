@@ -26,7 +26,7 @@ from app.github.app import (
     integration,
     repository_path,
 )
-from app.github.calls import accounts, checks, closing, commits, pulls
+from app.github.calls import accounts, actions, checks, closing, commits, pulls
 from app.github.convert import as_comment, as_pull, as_thread, forge_error
 from app.github.errors import (
     ForgeAway,
@@ -43,6 +43,7 @@ from app.github.records import (
     BranchRules,
     CheckReport,
     CheckRun,
+    CiJob,
     Comment,
     FailedCheck,
     GitToken,
@@ -438,6 +439,33 @@ class GithubForge:
             return checks.check_log(self._client.requester, self._app, self._at, check)
 
         return await self._call(f"read the log of check {check}", read)
+
+    async def ci_job(self, check: int) -> CiJob | None:
+        """The job of GitHub Actions that a check run is; None where it is none, or unknown."""
+        read = lambda: actions.ci_job(self._client.requester, self._at, check)  # noqa: E731
+        return await self._call(f"read the job {check}", read)
+
+    async def commit_with_both_outcomes(self, name: str, commits: Sequence[str]) -> str:
+        """The first of these commits on which a check failed and passed; empty: there is none."""
+        own = self._app.app_id
+
+        def read() -> str:
+            requester = self._client.requester
+            return checks.commit_with_both_outcomes(requester, self._at, name, commits, own)
+
+        return await self._call("read earlier checks", read)
+
+    async def rerun_jobs(self, run_id: int, jobs: Sequence[int]) -> None:
+        """Run failed jobs of one workflow run again, with those that depend on them."""
+        write = lambda: actions.rerun_jobs(  # noqa: E731
+            self._client.requester, self._at, run_id, jobs
+        )
+        await self._call("run failed jobs again", write)
+
+    async def hears(self, event: str) -> bool:
+        """Whether GitHub delivers events of this name to the App."""
+        read = lambda: event in (self._integration.get_app().events or ())  # noqa: E731
+        return await self._call("read the App", read)
 
     async def open_issue(
         self, marker: str, title: str, body: str, *, since: datetime | None = None

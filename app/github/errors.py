@@ -51,6 +51,15 @@ class CommitRefused(ForgeRefused):
     """GitHub does not make the commit or the branch; the message is GitHub's own."""
 
 
+class RerunRefused(ForgeRefused):
+    """GitHub does not run the job again; the message is GitHub's own."""
+
+    def __init__(self, message: str, *, is_running: bool) -> None:
+        super().__init__(message)
+        self.is_running = is_running
+        """Whether its workflow runs already."""
+
+
 class BranchElsewhere(ForgeRefused):
     """The branch has commits of somebody else."""
 

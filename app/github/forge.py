@@ -17,6 +17,7 @@ from app.github.records import (
     BranchRules,
     CheckReport,
     CheckRun,
+    CiJob,
     Comment,
     FailedCheck,
     GitToken,
@@ -162,6 +163,26 @@ class Forge(Protocol):
 
     async def check_log(self, check: int) -> bytes | None:
         """The log of a check run that is a job of GitHub Actions; None when there is none."""
+        ...
+
+    async def ci_job(self, check: int) -> CiJob | None:
+        """The job of GitHub Actions that a check run is; None where it is none, or unknown."""
+        ...
+
+    async def commit_with_both_outcomes(self, name: str, commits: Sequence[str]) -> str:
+        """The first of these commits on which a check failed and passed; empty: there is none."""
+        ...
+
+    async def rerun_jobs(self, run_id: int, jobs: Sequence[int]) -> None:
+        """Run failed jobs of one workflow run again, with those that depend on them.
+
+        Not idempotent: a job that has run again since has another id, and `ci_job` tells the
+        workflow's attempt. Raises `RerunRefused`, and `ForgeDenied` without the permission.
+        """
+        ...
+
+    async def hears(self, event: str) -> bool:
+        """Whether GitHub delivers events of this name to the App."""
         ...
 
     async def open_issue(

@@ -183,6 +183,23 @@ class FailedCheck:
     """Untrusted."""
 
 
+@dataclass(frozen=True, slots=True)
+class CiJob:
+    """A job of GitHub Actions, and the workflow run that it belongs to."""
+
+    id: int
+    """The same as that of its check run."""
+    name: str
+    run_id: int
+    run_attempt: int
+    """The newest attempt of the workflow run, from 1; the job may be of an earlier one."""
+    run_ended: bool
+    """Whether that attempt is over."""
+    run_created_at: datetime
+    annotations: tuple[str, ...] = ()
+    """What GitHub and the runner say of it. Untrusted."""
+
+
 CheckStatus = Literal["queued", "in_progress", "completed"]
 Conclusion = Literal["success", "failure", "neutral", "cancelled", "timed_out", "action_required"]
 

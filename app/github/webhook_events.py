@@ -128,6 +128,15 @@ class CheckFailed(EventSource):
     """Open pull requests of this repository with that head."""
 
 
+class WorkflowEnded(EventSource):
+    """All jobs of a workflow's attempt are over, for better or worse."""
+
+    kind: Literal["workflow_ended"] = "workflow_ended"
+    head_sha: Sha
+    pulls: tuple[int, ...]
+    """Open pull requests of this repository with that head."""
+
+
 class Rerun(EventSource):
     """Somebody pressed the re-run button of one of our check runs."""
 
@@ -247,6 +256,7 @@ WebhookEvent = Annotated[
     | IssueClosed
     | Reviewed
     | CheckFailed
+    | WorkflowEnded
     | Rerun
     | PullEnded
     | Pushed

@@ -36,6 +36,7 @@ from app.github.webhook_events import (
     Sha,
     Trigger,
     WebhookEvent,
+    WorkflowEnded,
 )
 
 __all__ = [
@@ -194,6 +195,17 @@ class _CheckRun(_PartialPayload):
 
 class _CheckPayload(_Payload):
     check_run: _CheckRun
+
+
+class _WorkflowRun(_PartialPayload):
+    head_sha: Sha
+    conclusion: str | None = None
+    run_attempt: int = 1
+    pull_requests: list[_CheckedPull] = []
+
+
+class _WorkflowPayload(_Payload):
+    workflow_run: _WorkflowRun
 
 
 class _ClosedPull(_PartialPayload):
@@ -371,11 +383,25 @@ def _parse_check(
         name=check.name[:255],
         head_sha=check.head_sha,
         head_branch=(branch or "")[:255],
-        # In a fork, those of the repository that it came from are listed too.
-        pulls=tuple(
-            p.number for p in check.pull_requests[:20] if p.base.repo.id == payload.repository.id
-        ),
+        pulls=_pulls_of(check.pull_requests, payload.repository.id),
     )
+
+
+def _parse_workflow(
+    payload: _WorkflowPayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    ended = payload.workflow_run
+    if ended.conclusion not in FAILURES and ended.run_attempt == 1:
+        return Ignored(reason="the workflow did not fail")
+    pulls = _pulls_of(ended.pull_requests, payload.repository.id)
+    if not pulls:
+        return Ignored(reason="no pull request is known with that commit")
+    return WorkflowEnded(**source, head_sha=ended.head_sha, pulls=pulls)
+
+
+def _pulls_of(listed: list[_CheckedPull], repository_id: int) -> tuple[int, ...]:
+    # In a fork, those of the repository that it came from are listed too.
+    return tuple(p.number for p in listed[:20] if p.base.repo.id == repository_id)
 
 
 def _parse_rerun(
@@ -473,6 +499,7 @@ _PARSERS: dict[tuple[str, str], Callable[[dict[str, Any]], Trigger | WebhookEven
     ),
     ("check_run", "completed"): _parser(_CheckPayload, _parse_check),
     ("check_run", "rerequested"): _parser(_CheckPayload, _parse_rerun),
+    ("workflow_run", "completed"): _parser(_WorkflowPayload, _parse_workflow),
     ("pull_request", "closed"): _parser(_PullPayload, _parse_closed_pull),
     **{
         ("pull_request", action): _parser(_PullChangedPayload, _parse_changed_pull)

@@ -41,6 +41,7 @@ from app.github.webhook_events import (
     StartedBy,
     Trigger,
     WebhookEvent,
+    WorkflowEnded,
 )
 from app.intake import alerts, answers, checks, onboarding, outcomes, proofs
 from app.intake.budgets import give_budget, wanted_budget
@@ -148,6 +149,10 @@ async def _handle_event(
     match event:
         case Reviewed():
             return _wake_run(services, inbox.run_of_pull(event.repository_id, event.pull_number))
+        case WorkflowEnded():
+            at = event.repository_id
+            found = [run_id for number in event.pulls if (run_id := inbox.run_of_pull(at, number))]
+            return _wake_run(services, found[0] if found else "")
         case OnboardingDue():
             return await onboarding.propose(services, event_id, forge, event)
         case ProofDue():

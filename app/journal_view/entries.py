@@ -107,6 +107,7 @@ _KINDS = {
     "drift_noticed": "drift",
     "model_waiting": "model away",
     "publication_step": "publish",
+    "ci_rerun": "CI again",
     "commit_tried": "bisect",
     "culprit_searched": "bisect",
     "question_asked": "question",
@@ -167,6 +168,8 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             return f"{verdict}: {event.command or f'none possible: {event.why_none}'}"
         case "submitted":
             return event.root_cause
+        case "ci_rerun":
+            return f"{event.name} on {event.head[:12]}, {event.status}: {event.evidence}"
         case "publication_step":
             about = event.branch or event.commit[:12] or (f"#{event.pull}" if event.pull else "")
             why = f"{event.kind} {event.detail}".strip()
@@ -217,6 +220,8 @@ def _tone(event: AnyEvent) -> Tone:
             return "bad"
         case "commit_tried":
             return "soft" if event.outcome == "skipped" else event.outcome
+        case "ci_rerun":
+            return "good" if event.status == "passed" else "bad" if event.status == "failed" else ""
         case "publication_step":
             return "bad" if event.status == "refused" else ""
         case "environment_prepared":

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 from agent.evaluation.cost import gpu_seconds
-from agent.journal.events import UNDECIDED, AnyEvent, ModelTurned
+from agent.journal.events import UNDECIDED, AnyEvent, CiRerun, ModelTurned
 from agent.journal.state import AttemptState
 from agent.model import Record
 from app.conventions.messages import MessageStyle
@@ -186,6 +186,8 @@ class RunFacts:
     """Why the environment is less than the repository needs, in sentences; empty: it is not."""
     reviews: ReviewRules = ReviewRules()  # noqa: RUF009 - frozen
     """What the base branch asks of a pull request's reviews."""
+    reruns: tuple[CiRerun, ...] = ()
+    """Failed CI jobs of the pull request that were run again, each as it stands."""
     repository_id: int = 0
     """GitHub's; 0: not known."""
     judged_at: datetime | None = None

@@ -15,6 +15,7 @@ from typing import cast
 
 from agent.journal.events import (
     AnyEvent,
+    CiRerun,
     EnvironmentPrepared,
     GateJudged,
     ReproductionDeclared,
@@ -206,6 +207,11 @@ class ActiveRun:
         """The attempts whose patches are in the pull request, in order."""
         return chosen_attempts(self.events())
 
+    def reruns(self) -> tuple[CiRerun, ...]:
+        """The CI jobs that were run again, each as it stands, in their order."""
+        last = {event.check: event for event in self.events() if isinstance(event, CiRerun)}
+        return tuple(last.values())
+
     def judged_at(self, attempt: int) -> datetime | None:
         """When the gate last judged an attempt's patch; None: it did not."""
         found = [
@@ -247,6 +253,7 @@ class ActiveRun:
             queue_place=queue_place,
             waits_for=waits_for,
             ending=ending,
+            reruns=self.reruns() if self.record.round > 1 else (),
         )
 
     def _cost(self) -> str:

@@ -17,7 +17,7 @@ from agent.task import Attachment
 from app.git.mirror import Mirror
 from app.git.process import GitMissing
 from app.github.errors import ForgeMissing
-from app.github.records import Pull, ReviewComment
+from app.github.records import FailedCheck, Pull, ReviewComment
 from app.publishing import publish
 from app.publishing.publication import kept_change
 from app.publishing.pull_request import proof_block
@@ -36,6 +36,7 @@ from app.runs.publication.change import (
 from app.runs.publication.step import UNPUBLISHED, keep_block, restore_block
 from app.runs.pull_request_proof import WiderProof
 from app.runs.replies import answer_all, say_given_up
+from app.runs.reruns import rerun
 from app.runs.results import (
     BranchMoved,
     ChangeResult,
@@ -124,8 +125,6 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
     handled = inbox.handled_before(run.record.id, run.record.round)
     comments, name = await _permitted_comments(run, handled), _app_name(run)
     items = [feedback.item_from_comment(comment, name) for comment in comments]
-    checks, logs_kept = await _failed_checks(run, pull, head, handled)
-    items += checks
     conflicts = await asyncio.to_thread(mirror.conflicts, head, tip)
     conflict = bool(conflicts) and f"base:{tip[:40]}" not in handled
     if conflict:
@@ -134,6 +133,14 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
     reruns = inbox.requested(run.record.id, "rerun", run.record.round)
     items += [feedback.item_from_rerun(key, ("It has not been run yet.",)) for key in reruns]
     publishes = inbox.requested(run.record.id, "publish", run.record.round)
+    await rerun.settle(run, head)
+    fresh = await _fresh_checks(run, head, handled)
+    # A change starts all checks anew, so only where nothing else asks for one.
+    alone = bool(fresh) and not items and not publishes
+    if alone and (done := await rerun.run_again(run, pull, mirror, head, fresh)):
+        return NothingToDo(done)
+    checks, logs_kept = await _failed_checks(run, pull, fresh, handled)
+    items += checks
     change = kept_change(run.events())
     if publishes and change is not None:
         if items:  # they are for another round, which knows the change
@@ -269,11 +276,17 @@ async def _later_images(
         return earlier
 
 
+async def _fresh_checks(run: ActiveRun, head: str, handled: dict[str, int]) -> list[FailedCheck]:
+    """Failed checks of the pull request's head that no round dealt with, and that are not running
+    again."""
+    failed = await run.forge.failed_checks(head)
+    return [c for c in rerun.untried(run, failed) if f"check:{c.id}" not in handled]
+
+
 async def _failed_checks(
-    run: ActiveRun, pull: Pull, head: str, handled: dict[str, int]
+    run: ActiveRun, pull: Pull, fresh: list[FailedCheck], handled: dict[str, int]
 ) -> tuple[list[FeedbackItem], list[str]]:
-    """Failed checks of the pull request's head, with their logs kept; none after three rounds."""
-    fresh = [c for c in await run.forge.failed_checks(head) if f"check:{c.id}" not in handled]
+    """Failed checks as items, with their logs kept; none after three rounds."""
     fixed = {number for key, number in handled.items() if key.startswith("check:")}
     if not fresh:
         return [], []

@@ -20,6 +20,7 @@ from app.github.webhook_events import (
     Reviewed,
     Trigger,
     WebhookEvent,
+    WorkflowEnded,
     source_of,
 )
 from app.storage import tables
@@ -184,6 +185,8 @@ class Inbox:
             case IssueClosed():
                 at = event.repository_id, event.issue_number
                 return Questions(self._database).open_at(*at) is not None
+            case WorkflowEnded():
+                about: sa.ColumnElement[bool] = table.c.pull_number.in_(event.pulls)
             case Reviewed() | PullEnded():
                 about = table.c.pull_number == event.pull_number
             case Pushed():

@@ -24,6 +24,7 @@ OUTWARD = (
     "reopen_pull",
     "reply",
     "request_reviewers",
+    "rerun_jobs",
 )
 
 

@@ -21,6 +21,7 @@ from tests.stories import (
     signed_table,
 )
 from tests.stories.crashes import Crashes
+from tests.stories.failed_checks import rerun_table
 from tests.stories.table import STORIES
 from tests.stories.world import StoryWorld
 
@@ -31,6 +32,7 @@ assert money_table
 assert off_table
 assert outcome_table
 assert question_table
+assert rerun_table
 assert review_rules_table
 assert signed_table  # their stories are listed, too
 WHOLE = bool(os.environ.get("PATCHWRIGHT_CHECK_STORIES"))
@@ -70,6 +72,9 @@ REPRESENTATIVE = {
     "webhooks-twice-and-backwards": 6,
     "titles-begin-as-the-repository-wants": 3,
     "the-proof-block-follows-the-commits-and-comes-back": 7,
+    "a-lost-runner-is-run-again-and-passes": 7,
+    "a-job-runs-again-twice-at-most": 0,
+    "a-failure-without-evidence-is-for-an-attempt": 0,
     "no-more-pull-requests-than-are-wanted": 4,
     "nobody-looks-at-a-pull-request-and-then-it-is-wanted": 10,
     "the-organisations-own-file-turns-it-off": 5,

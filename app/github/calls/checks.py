@@ -5,6 +5,7 @@ Source of facts: GitHub's REST descriptions, versions 2022-11-28 and 2026-03-10.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 from urllib.parse import quote, urljoin
 
@@ -132,6 +133,25 @@ def failed_checks(requester: Requester, at: str, sha: str, own_app: str) -> tupl
         for run in all_entries(requester, path, "check_runs")
         if run["conclusion"] in FAILURES and _app_of(run) != own_app
     )
+
+
+def commit_with_both_outcomes(
+    requester: Requester, at: str, name: str, commits: Sequence[str], own_app: str
+) -> str:
+    """The first of these commits on which a check failed and passed; empty: there is none.
+
+    Checks of earlier attempts are listed too (`filter=all`).
+    """
+    for sha in commits:
+        path = f"{at}/commits/{sha}/check-runs"
+        ended = {
+            run["conclusion"]
+            for run in all_entries(requester, path, "check_runs", check_name=name, filter="all")
+            if _app_of(run) != own_app
+        }
+        if "success" in ended and not ended.isdisjoint(FAILURES):
+            return sha
+    return ""
 
 
 def check_log(requester: Requester, app: GithubApp, at: str, check: int) -> bytes | None:

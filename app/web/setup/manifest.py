@@ -25,7 +25,7 @@ from app.settings.credentials import AppIdentity, CredentialsError
 from app.settings.schema import Settings
 
 PERMISSIONS = {
-    "actions": "read",
+    "actions": "write",
     "checks": "write",
     "contents": "write",
     "issues": "write",
@@ -40,7 +40,7 @@ PERMISSION_REASONS = {
     "pull_requests": ("read and write", "opens pull requests, answers their reviews"),
     "contents": ("read and write", "fetches the code, pushes branches patchwright/…"),
     "checks": ("read and write", "shows the proof as a check, reads failed ones"),
-    "actions": ("read", "reads the logs of failed CI jobs"),
+    "actions": ("read and write", "reads the logs of failed CI jobs, runs flaky ones again"),
     "merge_queues": ("read", "hears what a merge queue wants checked"),
     "metadata": ("read", "who may do what; GitHub gives it to every App"),
 }

@@ -16,7 +16,7 @@ from tests.doubles.github.hooks import Deliverer
 from tests.doubles.github.operations.checks import suite_for
 from tests.doubles.github.pushes import noreply
 from tests.doubles.github.rules import push_rules
-from tests.doubles.github.shapes import basic, checks
+from tests.doubles.github.shapes import actions, basic, checks
 from tests.doubles.github.state import (
     ROLES,
     Asset,
@@ -25,6 +25,7 @@ from tests.doubles.github.state import (
     IssueField,
     Json,
     Repo,
+    WorkflowRun,
     World,
     stamp,
 )
@@ -134,6 +135,7 @@ def _change_repo(admin: Admin, body: Json) -> Json:
     repo.protected_branches = set(body.get("protected_branches", repo.protected_branches))
     repo.closes_pulls = body.get("closes_pulls", repo.closes_pulls)
     repo.drafts = body.get("drafts", repo.drafts)
+    repo.reruns = body.get("reruns", repo.reruns)
     repo.pull_creation = body.get("pull_creation", repo.pull_creation)
     if "signer" in body:
         git.register_signer(repo.git, body["signer"]["email"], body["signer"]["key"])
@@ -343,27 +345,65 @@ def _ci(admin: Admin, body: Json) -> Json:
     sha = git.resolve(repo.git, body["ref"])
     if sha is None:
         raise ValueError(f"no such branch or commit: {body['ref']}")
-    run = CheckRun(
+    suite_of_ci, name = suite_for(world, repo, sha, by_app=False), body.get("name", "tests")
+    sender = world.add_user("github-actions[bot]", "Bot")
+    workflow = next((w for w in repo.workflow_runs.values() if w.head_sha == sha), None)
+    if workflow is None:
+        number = len(repo.workflow_runs) + 1
+        workflow = WorkflowRun(world.next_id(), suite_of_ci, sha, number, world.now(), sender)
+        repo.workflow_runs[workflow.id] = workflow
+    # A job that is to run again is there already.
+    waiting = (r for r in repo.check_runs.values() if r.name == name and r.workflow is workflow)
+    run = next((r for r in waiting if r.status == "queued"), None) or CheckRun(
         id=world.next_id(),
-        suite=suite_for(world, repo, sha, by_app=False),
-        name=body.get("name", "tests"),
+        suite=suite_of_ci,
+        name=name,
         head_sha=sha,
-        status="completed",
-        conclusion=body["conclusion"],
+        status="queued",
+        conclusion=None,
         started_at=world.now(),
-        completed_at=world.now(),
+        completed_at=None,
         external_id="",
         details_url=None,
-        output={"title": body["conclusion"], "summary": body.get("summary", "")},
+        output={},
         by_app=False,
-        log=body.get("log", ""),
+        workflow=workflow,
+        attempt=workflow.attempt,
     )
+    run.status, run.conclusion = "completed", body["conclusion"]
+    run.started_at = run.started_at or world.now()
+    run.completed_at, run.log = world.now(), body.get("log", "")
+    run.output = {
+        "title": body["conclusion"],
+        "summary": body.get("summary", ""),
+        "annotations": [
+            {
+                "path": ".github",
+                "start_line": 1,
+                "end_line": 1,
+                "annotation_level": "failure",
+                "message": text,
+            }
+            for text in body.get("annotations", [])
+        ],
+    }
     repo.check_runs[run.id] = run
     suite = checks.check_suite(world, repo, run.suite)
     suite["head_branch"] = body.get("head_branch", suite["head_branch"])
     shown = checks.check_run(world, repo, run) | {"check_suite": suite}
-    sender = world.add_user("github-actions[bot]", "Bot")
+    jobs = {r.name: r.conclusion for r in repo.check_runs.values() if r.workflow is workflow}
+    ended = not body.get("others_run") and None not in jobs.values()
+    if ended:
+        bad = [end for end in jobs.values() if end not in ("success", "neutral", "skipped")]
+        workflow.status, workflow.conclusion = "completed", "failure" if bad else "success"
     admin.hooks.emit("check_run", repo, sender, {"action": "completed", "check_run": shown})
+    if ended:
+        told = {
+            "action": "completed",
+            "workflow": actions.workflow(world, repo),
+            "workflow_run": actions.told_run(world, repo, workflow),
+        }
+        admin.hooks.emit("workflow_run", repo, sender, told)
     return {"id": run.id}
 
 

@@ -18,6 +18,7 @@ from tests.doubles.github.description.versions import OLDEST, VERSIONS, answered
 from tests.doubles.github.faults import Fault
 from tests.doubles.github.moves import placed
 from tests.doubles.github.operations import (
+    actions,
     app,
     checks,
     fields,
@@ -47,6 +48,7 @@ _TABLES = (
     labels.table,
     pulls.table,
     reviews.table,
+    actions.table,
     checks.table,
 )
 

@@ -19,7 +19,7 @@ from tests.doubles.github.description.unvalidated import NoValidation
 from tests.doubles.github.state import AppRegistration, Urls, User, World
 
 PERMISSIONS = {
-    "actions": "read",
+    "actions": "write",
     "checks": "write",
     "contents": "write",
     "issues": "write",
@@ -37,6 +37,7 @@ EVENTS = (
     "pull_request_review",
     "pull_request_review_comment",
     "push",
+    "workflow_run",
 )
 GHES = "/api/v3"
 

@@ -203,6 +203,25 @@ class CheckRun:
     output: Json
     by_app: bool
     log: str = ""
+    workflow: "WorkflowRun | None" = None
+    """Of a job of the continuous integration: the workflow run that it belongs to."""
+    attempt: int = 1
+    """The workflow's attempt in which it ran."""
+
+
+@dataclass
+class WorkflowRun:
+    """A run of the one workflow "CI" on a commit; its jobs are check runs."""
+
+    id: int
+    suite: CheckSuite
+    head_sha: str
+    number: int
+    created_at: datetime
+    by: User
+    attempt: int = 1
+    status: str = "in_progress"
+    conclusion: str | None = None
 
 
 @dataclass
@@ -241,6 +260,9 @@ class Repo:
     issues: dict[int, Issue] = field(default_factory=dict)
     check_suites: list[CheckSuite] = field(default_factory=list)
     check_runs: dict[int, CheckRun] = field(default_factory=dict)
+    workflow_runs: dict[int, WorkflowRun] = field(default_factory=dict)
+    reruns: bool = True
+    """False: GitHub says of each workflow run that it cannot be retried."""
     statuses: list[Status] = field(default_factory=list)
     protected_branches: set[str] = field(default_factory=set)
     drafts: bool = True

@@ -160,11 +160,14 @@ def rerequest(call: Call) -> Answer:
 
 def _runs(call: Call, chosen: list[CheckRun]) -> Answer:
     query = call.query
+    chosen = [run for run in chosen if query.get("check_name", run.name) == run.name]
+    if query.get("filter", "latest") == "latest":  # of each App and name
+        newest = {(run.by_app, run.external_id, run.name): run for run in chosen}
+        chosen = list(newest.values())
     found = [
         checks.check_run(call.world, call.repo, run)
         for run in chosen
-        if query.get("check_name", run.name) == run.name
-        and query.get("status", run.status) == run.status
+        if query.get("status", run.status) == run.status
     ]
     return paged(call, found, "check_runs")
 

@@ -41,6 +41,7 @@ USED = {
     ("pull_request_review_comment", "created"),
     ("check_run", "completed"),
     ("check_run", "rerequested"),
+    ("workflow_run", "completed"),
     # Of "edited" no example is published that is valid.
     *(("pull_request", action) for action in {*get_args(PullAction), "closed"} - {"edited"}),
     ("merge_group", "checks_requested"),
@@ -51,6 +52,8 @@ ASKS_NOTHING = {
     "nobody is assigned",
     "the review itself asks for nothing",
     "the check did not fail",
+    "the workflow did not fail",
+    "no pull request is known with that commit",
     "no branch moved",
 }
 NOTHING_NAMED = {"no label is named", "nobody is assigned"}

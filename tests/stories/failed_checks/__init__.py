@@ -1,0 +1,1 @@
+"""Stories about failed checks of the App's own pull request."""
