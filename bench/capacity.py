@@ -5,7 +5,7 @@ times at random, keeps each attempt on its server, lets prompts queue for the se
 keeps and evicts prefixes by the rule of the stand-in server's cache. The formula
 (`app/operations/capacity/`) knows only distributions.
 
-    python bench/capacity.py [--runs-per-day 500] [--attempts 1000] [--seed 1]
+    python bench/capacity.py [--attempts 1000] [--seed 1] [--random 24]
 
 Ends with status 1 when a figure is off by more than 15 %. What lies at the edge of the cache, where
 one attempt more halves the throughput, differs that much between two seeds of the simulation:
@@ -15,6 +15,7 @@ such points are printed, and do not count.
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import sys
 from collections.abc import Callable
@@ -110,6 +111,36 @@ POINTS = (
 """None of them was used to find the formula: that were 8xH200 and 8xB300 with shorter attempts."""
 
 
+SERVERS = (
+    ("k2-thinking", ("8xH200", "2x8xH200", "16xH100", "8xB200", "8xB300")),
+    ("k2.7-code", ("8xH200", "2x8xH200", "8xB300", "4xMI355X")),
+    ("k3", ("2x8xH200", "8xB300", "8xMI355X")),
+)
+
+
+def random_points(number: int, seed: int) -> list[Point]:
+    """So many servers and loads, none of which was looked at when the formula was made.
+
+    From two thirds of what the plan has under way to twice as much, over the edge of the cache.
+    """
+    rng = random.Random(seed)
+    found = []
+    for _ in range(number):
+        model, hardware = rng.choice(SERVERS)
+        found.append(
+            Point(
+                model,
+                rng.choice(hardware),
+                load=round(rng.uniform(0.66, 2.0), 2),
+                host_ratio=rng.choice((0, 0, 2)),
+                speculative=rng.choice((1.0, 1.0, 1.6)),
+                tool_s=rng.choice((2, 4, 4, 10, 20)),
+                calls=rng.choice((60, 100, 150, 200)),
+            )
+        )
+    return found
+
+
 @dataclass(frozen=True)
 class Line:
     """One figure, computed and simulated."""
@@ -190,8 +221,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--attempts", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--random", type=int, help="so many points at random instead")
     asked = parser.parse_args()
     console = Console(width=150)
+    if asked.random:
+        return compare_at_random(asked.random, asked.attempts, asked.seed, console)
     table = Table("", "at once", "", "formula", "simulated", "off", title="A server never idle")
     missed: list[str] = []
     for point in POINTS:
@@ -209,6 +243,28 @@ def main() -> int:
     missed += [line.name for line in lines if abs(line.off) > TOLERANCE]
     console.print(f"beyond {TOLERANCE:.0%}: {', '.join(missed) or 'none'}; seed {asked.seed}")
     return 1 if missed else 0
+
+
+def compare_at_random(number: int, attempts: int, seed: int, console: Console) -> int:
+    """Print the throughput's error at each of so many points, and how the errors lie."""
+    errors = []
+    for point in random_points(number, seed):
+        state, lines = compare(point, attempts, seed)
+        turns, _, cached, _ = lines
+        errors.append(turns.off)
+        console.print(
+            f"{point.name}: {state.attempts} at once, {turns.formula:,.0f} turns an hour for "
+            f"{turns.simulated:,.0f} ({turns.off:+.1%}); cache {cached.formula:.1f} % for "
+            f"{cached.simulated:.1f} %"
+        )
+    sizes = sorted(map(abs, errors))
+    console.print(
+        f"n = {number}: median {statistics.median(sizes):.1%}, 90th percentile "
+        f"{sizes[int(0.9 * (number - 1))]:.1%}, largest {sizes[-1]:.1%}, mean with its sign "
+        f"{statistics.fmean(errors):+.1%}; within {TOLERANCE:.0%}: "
+        f"{sum(size <= TOLERANCE for size in sizes)}"
+    )
+    return 0
 
 
 def _figures(line: Line) -> tuple[str, str, str]:

@@ -27,15 +27,16 @@ TOLERANCE = 1e-4
 BISECTIONS = 20
 FOREVER_S = 1e6
 CROWDED = NormalDist().inv_cdf(0.99)
+NOTHING_LOST = 1e-9
 SAW_TOOTH = (-0.4, -0.2, 0.0, 0.2, 0.4)
 """What all contexts hold grows by each turn, and falls by a whole one whenever an attempt ends: the
 times in between, as shares of that fall. Too short for the server to come to rest in each."""
-DEVIATIONS = (
-    (-3.7504, 0.00055), (-2.3668, 0.03076), (-1.1544, 0.24012), (0.0, 0.45714),
-    (1.1544, 0.24012), (2.3668, 0.03076), (3.7504, 0.00055),
-)  # fmt: skip
-"""Of what all contexts together hold from its mean, as multiples of the standard deviation, each
-with its probability: Gauss's and Hermite's points for a normal distribution."""
+_NORMAL = NormalDist()
+DEVIATIONS = tuple(step / 2 for step in range(6, -7, -1))
+"""Of what all contexts together hold from its mean, as multiples of the standard deviation, the
+fullest first. So many, since between two of them throughput may fall to a fraction."""
+_DENSITY = tuple(_NORMAL.pdf(deviation) for deviation in DEVIATIONS)
+PROBABILITIES = tuple(density / sum(_DENSITY) for density in _DENSITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class SteadyState:
     """Age at which a prefix is lost on the GPUs."""
     running: float
     """Requests under way."""
+    lost: float
+    """Share of a prefix that is gone from the GPUs when its next turn comes, on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +110,24 @@ class _Flow:
     """What nobody will ask for again."""
 
     def ramp(self, takes: float, pool: float) -> _Ramp:
-        """The age at which a pool of that size begins to lose prefixes, each in `takes` seconds."""
+        """The age at which a pool of that size begins to lose prefixes, each in `takes` seconds.
 
-        def fits(begins: float) -> bool:
+        Where not even those fit that lose some from the first moment on, they are lost faster: what
+        is read again in their places pushes them out.
+        """
+
+        def fits(begins: float, takes: float) -> bool:
             ramp = _Ramp(begins, takes)
             resident_s = self.busy_s + ramp.resident_s(self.idle, self.pause_s)
             left = self.left_per_s * (begins + takes / 2)
             return self.held_per_s * resident_s + left <= pool
 
         oldest = self.idle.seconds[-1] + self.pause_s
-        return _Ramp(FOREVER_S if fits(oldest) else _most(fits, oldest), takes)
+        if fits(oldest, takes):
+            return _Ramp(FOREVER_S, takes)
+        if fits(0.0, takes):
+            return _Ramp(_most(lambda begins: fits(begins, takes), oldest), takes)
+        return _Ramp(0.0, _most(lambda faster: fits(0.0, faster), takes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +178,15 @@ def steady_state(work: Workload, one: Serving, attempts: int) -> SteadyState:
     """
     seen = contexts(work, work.written_tokens * one.model.written)
     spread = seen.context_sd / seen.context / math.sqrt(attempts)
-    found = [
-        (_with_contexts(work, one, attempts, seen, max(0.1, 1 + spread * deviation)), probability)
-        for deviation, probability in DEVIATIONS
-    ]
+    states: list[SteadyState] = []
+    for deviation in DEVIATIONS:
+        # Where nothing is lost, nothing is in emptier states either.
+        if not states or states[-1].lost > NOTHING_LOST:
+            size = max(0.1, 1 + spread * deviation)
+            states.append(_with_contexts(work, one, attempts, seen, size))
+        else:
+            states.append(states[-1])
+    found = list(zip(states, PROBABILITIES, strict=True))
     seconds = sum(probability / state.turns_per_s for state, probability in found)
     # A slow state lasts longer.
     lasting = [(state, p / state.turns_per_s / seconds) for state, p in found]
@@ -183,6 +199,7 @@ def steady_state(work: Workload, one: Serving, attempts: int) -> SteadyState:
         reading=sum(share * state.reading for state, share in lasting),
         kept_s=found[len(found) // 2][0].kept_s,
         running=sum(share * state.running for state, share in lasting),
+        lost=sum(p * state.lost for state, p in found),
     )
 
 
@@ -212,7 +229,7 @@ def _with_contexts(
     fresh = work.read_tokens + (written if split else 0.0)
     send_s = seen.prompt / send_tokens_per_s(one) if split else 0.0
     lost = lost_behind = _Lost(0.0, 0.0)
-    rate = wait = 0.0
+    rate = 0.0
     for _ in range(ROUNDS):
         read, read_squared = _read(seen, fresh, lost_behind)
         loaded = (1 - seen.changed) * max(0.0, lost.mean - lost_behind.mean) * seen.prompt
@@ -225,12 +242,11 @@ def _with_contexts(
             tool_s=idle.mean,
             held_up=not split,
         )
-        now = pace.turns_per_s(most_running)
-        writes = pace.parts(now)[1]
-        waits = attempts / now - writes - pace.service_s - pace.late_s - idle.mean
         before = rate
-        rate = _damped(rate, now)
-        wait = max(0.0, _damped(wait, waits))
+        # The rate and the times of its turns belong together: only what is lost is damped.
+        rate = pace.turns_per_s(most_running)
+        writes = pace.parts(rate)[1]
+        wait = max(0.0, attempts / rate - writes - pace.service_s - pace.late_s - idle.mean)
         # Where a split server keeps prefixes, writing is a pause like a tool call.
         busy = pace.service_s if split else pace.service_s + pace.late_s + writes
         flow = _Flow(
@@ -270,6 +286,7 @@ def _with_contexts(
         reading=min(1.0, rate * read / reader),
         kept_s=kept[len(kept) // 2].begins,
         running=rate * (writes if split else busy),
+        lost=lost.mean,
     )
 
 
