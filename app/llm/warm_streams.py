@@ -21,6 +21,9 @@ FIRST_TOKENS = 20_000
 """Least that a conversation is counted as which has not begun: it will grow."""
 USED_SHARE = 0.95
 """Of the caches: requests are spread over several servers unevenly, and pages are not full."""
+FORGIVEN_SHARE = 1.05
+"""Of the caches, up to which nobody waits as long as all contexts together need no more: that
+passes, and to stop an attempt costs more than what is read again meanwhile."""
 LENT_AFTER_S = 120.0
 """A tool call that takes longer lends its conversation's place to the next."""
 ASK_EVERY_S = 60.0
@@ -66,6 +69,8 @@ def may_take_turns(conversations: Iterable[Conversation], room: Room, now: float
         return frozenset(one.key for one in ordered)
     begun = [one.tokens for one in ordered if one.tokens]
     usual = max(FIRST_TOKENS, sum(begun) / len(begun) if begun else 0)
+    total = sum((one.tokens or usual) + GROWTH_TOKENS for one in ordered)
+    share = FORGIVEN_SHARE if total <= FORGIVEN_SHARE * room.tokens else USED_SHARE
     allowed: list[str] = []
     tokens, streams = 0.0, 0
     for one in ordered:
@@ -74,7 +79,7 @@ def may_take_turns(conversations: Iterable[Conversation], room: Room, now: float
             continue
         tokens += (one.tokens or usual) + GROWTH_TOKENS
         streams += 1
-        over = room.tokens and tokens > USED_SHARE * room.tokens
+        over = room.tokens and tokens > share * room.tokens
         if streams > 1 and (over or (room.streams and streams > room.streams)):
             break
         allowed.append(one.key)

@@ -50,6 +50,13 @@ def test_the_oldest_go_on_as_far_as_there_is_room() -> None:
     assert allowed(old, middle, new, room=Room(streams=1)) == "a"
 
 
+def test_a_little_more_than_fits_stops_nobody_unless_others_wait() -> None:
+    old, new = conversation("a", 1, 100_000), conversation("b", 2, 100_000)
+    assert allowed(old, new) == "ab"
+    assert allowed(old, new, conversation("c", 3, 0)) == "a"
+    assert allowed(old, conversation("b", 2, 110_000)) == "a"
+
+
 def test_nobody_overtakes_one_that_does_not_fit() -> None:
     large, small = conversation("b", 2, 150_000), conversation("c", 3, 1_000)
     assert allowed(conversation("a", 1, 90_000), large, small) == "a"
