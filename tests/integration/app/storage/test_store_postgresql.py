@@ -18,7 +18,9 @@ from tests.support.settings import settings
 from tests.unit.app.expiry import test_kept as expiry_checks
 from tests.unit.app.expiry.test_kept import clock
 from tests.unit.app.operations import test_pruning as pruning_checks
+from tests.unit.app.outcomes import test_rows as outcome_checks
 from tests.unit.app.queue import test_worker_registry as lease_checks
+from tests.unit.app.spending import test_account as money_checks
 from tests.unit.app.storage import test_inbox as inbox_checks
 from tests.unit.app.storage import test_organisations as organisation_checks
 from tests.unit.app.storage import test_proofs as proof_checks
@@ -52,6 +54,12 @@ test_events = inbox_checks.test_an_event_is_kept_once_until_it_is_answered
 test_event_starts = inbox_checks.test_an_event_starts_one_run_and_joins_a_live_one
 test_concerns = inbox_checks.test_what_concerns_our_pull_requests
 test_rounds = inbox_checks.test_a_done_run_is_woken_to_another_round
+test_one_look = outcome_checks.test_an_ended_pull_request_is_looked_at_once
+test_watch = outcome_checks.test_a_merge_is_watched_for_90_days
+test_reverts = outcome_checks.test_a_push_that_says_revert_hurries_the_merges_of_its_branch
+test_month = money_checks.test_a_months_budget_is_overspent_by_one_turn_of_each_attempt_at_most
+test_run_budget = money_checks.test_a_runs_budget_ends_it_before_the_next_turn
+test_warned_once = money_checks.test_people_are_told_once_for_each_month_and_budget
 test_remarks = inbox_checks.test_remarks_are_taken_up_once_and_requests_wait_for_a_round
 test_keyed_hints = inbox_checks.test_a_hint_with_a_key_is_added_once
 test_proofs = proof_checks.test_a_newer_proof_replaces_those_of_its_pull_request_alone
