@@ -63,7 +63,11 @@ def test_it_serves_and_stops_as_it_is_told(image: str, key: str) -> None:  # noq
     name = f"{NAME}-serve"
     docker("run", "--detach", "--name", name, "--network", "none", *CONFINED, *words, image)
     try:
-        ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/{}').read())"
+        ask = (
+            "import urllib.request as u; url = 'http://127.0.0.1:8080/{}'; "
+            "known = {{'Authorization': 'Bearer operators-token'}}; "
+            "print(u.urlopen(u.Request(url, headers=known)).read())"
+        )
         end = time.monotonic() + 180
         while docker("exec", name, "python", "-c", ask.format("readyz"), check=False).returncode:
             state = docker("inspect", "--format", "{{.State.Running}}", name).stdout
