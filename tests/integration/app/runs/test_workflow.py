@@ -143,7 +143,9 @@ def test_a_failure_becomes_an_honest_comment(tmp_path: Path, error: Exception, w
 
 
 def test_the_dearer_model_follows_where_the_cheap_one_proves_nothing(tmp_path: Path) -> None:
-    world = RunWorld(tmp_path, repo_models=("k2.5",))
+    world = RunWorld(
+        tmp_path, repo_models=("k2.5",), model="offline", model_url=("http://127.0.0.1:1/v1",)
+    )
     asked = RepoConfig(ladder=("k2.5", "offline", "unknown"))
     models: list[int] = []
 
