@@ -54,7 +54,9 @@ def moment(at: datetime) -> str:
 class BlockRepository(_Part):
     """The repository whose change it is."""
 
-    id: Count = Field(description="GitHub's; stays when the repository is renamed. 0: not known.")
+    id: Annotated[int, Field(ge=0, le=2**53 - 1)] = Field(
+        description="GitHub's; stays when the repository is renamed. 0: not known."
+    )
     name: str = Field(
         pattern="^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$",
         min_length=3,

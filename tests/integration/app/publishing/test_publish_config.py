@@ -104,7 +104,7 @@ async def test_every_setting_of_the_repository_is_applied(
     assert result.draft  # as asked for, although it is proven
     (pull,) = github_world.pulls(REPO)
     assert sorted(label["name"] for label in pull["labels"]) == ["bug", "patchwright"]
-    assert pull["body"].split("\n")[1:4] == ["## What", "", "Start at 0."]
+    assert pull["body"].split("\n")[2:5] == ["## What", "", "Start at 0."]
     assert "- [ ] by hand" in pull["body"]
     assert [who["login"] for who in pull["requested_reviewers"]] == ["bob"]
     root = github_world.collaborator(REPO, "root", "admin")

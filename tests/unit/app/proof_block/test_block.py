@@ -37,7 +37,7 @@ VALID = Draft202012Validator(json_schema())
 SUBJECT = Subject(
     id="abc",
     repository="acme/a--shop",
-    repository_id=42,
+    repository_id=1_234_567_890,  # as new ones have by now
     base="a" * 40,
     head=HEAD,
     asked_at=datetime(2026, 1, 2, 3, 4, 5, 999, tzinfo=UTC),
@@ -79,7 +79,7 @@ def test_what_a_block_says() -> None:
         "version": 1,
         "kind": "fix",
         "id": "abc",
-        "repository": {"id": 42, "name": "acme/a--shop"},
+        "repository": {"id": 1_234_567_890, "name": "acme/a--shop"},
         "base": "a" * 40,
         "head": HEAD,
         "verdict": "proven",
