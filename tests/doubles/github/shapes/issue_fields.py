@@ -49,7 +49,7 @@ def _value(field: IssueField, value: Any) -> Json:
     }
     if field.data_type == "single_select":
         told["single_select_option"] = _option(field, value)
-        told["value"] = value
+        told["value"] = field.options[value]  # the id, where a select of several has names
     if field.data_type == "multi_select":
         told["multi_select_options"] = [_option(field, one) for one in value]
         told["value"] = ",".join(value)
