@@ -66,7 +66,7 @@ REPRESENTATIVE = {
     "merged-as-proven-then-taken-back-and-put-back": 9,
     "merged-with-somebodys-edits": 8,
     "closed-and-nobody-told-us": 0,
-    "a-run-gets-a-budget-and-tells-what-it-cost": 5,
+    "a-run-gets-a-budget-and-tells-what-it-cost": 15,
     "a-months-budget-is-used-up": 3,
     "without-prices-there-is-no-budget": 0,
     "webhooks-twice-and-backwards": 6,
