@@ -112,7 +112,7 @@ def least_role(by: StartedBy, config: EffectiveConfig) -> Role | None:
             return config.permissions.label
         case "command" | "mention":
             return config.permissions.command
-        case "failed_check" | "rerun" | "alert":
+        case "failed_check" | "rerun" | "alert" | "schedule":
             return None
 
 
@@ -120,6 +120,8 @@ def repository_opts_out(trigger: Trigger, config: EffectiveConfig) -> str | None
     """Why the repository's own settings want no such run, in words; None when they do."""
     if not config.enabled:
         return "the repository's settings turn the App off"
+    if trigger.by == "schedule":  # the maintainers' own word, in the file on the default branch
+        return None if config.schedule.at else "the repository's settings want no nights any more"
     if not switched_on(trigger.by, config.triggers):
         return f"the repository's settings turn off runs by {trigger.by.replace('_', ' ')}"
     if trigger.by == "label" and not is_label(trigger.label, config.label):

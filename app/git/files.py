@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.git.mirror import Mirror
 from app.git.process import GitFailed, run_git
 
 LIMIT_BYTES = 3_000_000
@@ -24,6 +25,17 @@ def first_file(git_dir: Path, commit: str, places: Sequence[str]) -> bytes | Non
         if found and found[1] <= LIMIT_BYTES:
             return run_git(git_dir, "cat-file", "blob", found[0])
     return None
+
+
+def listed_files(mirror: Mirror, commit: str) -> list[str]:
+    """The paths of all files of a commit. Raises `GitError`."""
+    listed = run_git(
+        mirror.git_dir,
+        *("ls-tree", "-r", "-z", "--name-only", commit),
+        timeout_s=mirror.limits.command_s,
+        most_memory=mirror.limits.memory_bytes,
+    )
+    return [path for path in listed.decode("utf-8", "replace").split("\0") if path]
 
 
 def _files_in(git_dir: Path, commit: str, folder: str) -> dict[str, tuple[str, int]]:

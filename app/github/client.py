@@ -26,7 +26,7 @@ from app.github.app import (
     integration,
     repository_path,
 )
-from app.github.calls import accounts, actions, checks, closing, commits, pulls
+from app.github.calls import accounts, actions, backlog, checks, closing, commits, pulls
 from app.github.convert import as_comment, as_pull, as_thread, forge_error
 from app.github.errors import (
     ForgeAway,
@@ -48,6 +48,7 @@ from app.github.records import (
     FailedCheck,
     GitToken,
     IssueThread,
+    ListedIssue,
     Permission,
     Pull,
     Repository,
@@ -157,6 +158,11 @@ class GithubForge:
                 wide.close()
 
         return await self._call_about_issue(f"read issue #{number}", read)
+
+    async def open_issues(self, most: int) -> tuple[ListedIssue, ...]:
+        """Open issues and pull requests, those that were opened first first; so many at most."""
+        read = lambda: backlog.open_issues(self._client.requester, self._at, most)  # noqa: E731
+        return await self._call("list the open issues", read)
 
     async def rendered_images(self, number: int, *, reviews: bool = False) -> tuple[str, ...]:
         """The addresses of an issue's images as GitHub renders them; secrets for five minutes."""

@@ -110,6 +110,7 @@ def as_thread(issue: Issue, comments: list[Comment]) -> IssueThread:
         author_is_person=issue.user is not None and issue.user.type == "User",
         association=issue.author_association or "",
         fields=issue_fields(issue.raw_data),
+        created_at=issue.created_at,
     )
 
 

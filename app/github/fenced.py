@@ -12,7 +12,7 @@ READS = frozenset(
     {
         "bot_login", "check_log", "close", "commit_author", "failed_checks", "file",
         "is_by_a_person", "is_collaborator", "is_on_branch", "issue", "last_word", "name",
-        "open_pulls", "permission", "pull", "pulls", "review_comments", "repository",
+        "open_issues", "open_pulls", "permission", "pull", "pulls", "review_comments", "repository",
     }
 )  # fmt: skip
 """Calls that change nothing outside. All others are actions, even a git token: it is for a push."""

@@ -22,6 +22,7 @@ from app.github.records import (
     FailedCheck,
     GitToken,
     IssueThread,
+    ListedIssue,
     Permission,
     Pull,
     Repository,
@@ -53,6 +54,10 @@ class Forge(Protocol):
 
     async def issue(self, number: int) -> IssueThread:
         """An issue with all its comments, oldest first."""
+        ...
+
+    async def open_issues(self, most: int) -> tuple[ListedIssue, ...]:
+        """Open issues and pull requests, those that were opened first first; so many at most."""
         ...
 
     async def rendered_images(self, number: int, *, reviews: bool = False) -> tuple[str, ...]:

@@ -76,6 +76,8 @@ class IssueThread:
     """As in `Comment`."""
     fields: tuple[str, ...] = ()
     """`Name: value` of its type and of the fields that the organisation gives its issues."""
+    created_at: datetime | None = None
+    """None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,38 @@ class BranchRules:
     kinds: tuple[str, ...] = ()
     """GitHub's names of the rules, each once."""
     reviews: ReviewRules = ReviewRules()
+
+
+@dataclass(frozen=True, slots=True)
+class ListedIssue:
+    """An issue as a list of issues has it, without its comments. The texts are untrusted."""
+
+    number: int
+    title: str
+    body: str
+    author: str
+    labels: tuple[str, ...]
+    assigned: bool
+    """Whether anybody is assigned to it."""
+    locked: bool
+    is_pull: bool
+    created_at: datetime
+    updated_at: datetime
+    """When anything about it changed last, whoever did it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRepository:
+    """A repository as the list of those that an installation covers has it."""
+
+    id: int
+    full_name: str
+    installation_id: int
+    default_branch: str
+    private: bool
+    archived: bool
+    pushed_at: str
+    """When a branch moved last, as GitHub writes it; empty: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,9 +45,12 @@ class EventSource(Record):
     """Whether the repository was private; None: not said."""
 
 
-Goal = Literal["fix", "plan", "culprit"]
-"""What a run is for: a fix, one whose plan has to be approved, or only the commit that broke it."""
-StartedBy = Literal["label", "command", "mention", "assignment", "failed_check", "rerun", "alert"]
+Goal = Literal["fix", "plan", "culprit", "triage"]
+"""What a run is for: a fix, one whose plan has to be approved, only the commit that broke it, or
+first to find out whether there is anything to fix."""
+StartedBy = Literal[
+    "label", "command", "mention", "assignment", "failed_check", "rerun", "alert", "schedule"
+]
 
 
 class Trigger(EventSource):
@@ -249,6 +252,20 @@ class AlertFixed(EventSource):
     run_id: str
 
 
+class NightDue(EventSource):
+    """A repository's night begins: issues of its backlog are chosen. Our own work."""
+
+    kind: Literal["night_due"] = "night_due"
+    night_id: str
+
+
+class NightOver(EventSource):
+    """All that a night looked at is done: its report is to be written. Our own work."""
+
+    kind: Literal["night_over"] = "night_over"
+    night_id: str
+
+
 WebhookEvent = Annotated[
     Labeled
     | Commented
@@ -269,7 +286,9 @@ WebhookEvent = Annotated[
     | ExpiryDue
     | OutcomeDue
     | AlertDue
-    | AlertFixed,
+    | AlertFixed
+    | NightDue
+    | NightOver,
     Field(discriminator="kind"),
 ]
 """What needs a look at GitHub before it is known what to do."""
@@ -293,6 +312,8 @@ def source_of(event: WebhookEvent) -> str:
         return f"{event.repository_id}#{event.head_sha}"
     if isinstance(event, AlertDue | AlertFixed):  # a storm of them takes one place at a time
         return f"{event.repository.lower()}#alerts"
+    if isinstance(event, NightDue | NightOver):
+        return f"{event.repository_id}#night"
     number = getattr(event, "issue_number", "") or getattr(event, "pull_number", "")
     return f"{event.repository_id}#{number}"
 

@@ -30,6 +30,8 @@ from app.github.webhook_events import (
     Labeled,
     MergeGroupAsked,
     MergeGroupEnded,
+    NightDue,
+    NightOver,
     OnboardingDue,
     OutcomeDue,
     ProofDue,
@@ -43,7 +45,7 @@ from app.github.webhook_events import (
     WebhookEvent,
     WorkflowEnded,
 )
-from app.intake import alerts, answers, checks, onboarding, outcomes, proofs
+from app.intake import alerts, answers, checks, nightly, onboarding, outcomes, proofs
 from app.intake.budgets import give_budget, wanted_budget
 from app.intake.context import EventContext, is_permitted
 from app.intake.replies import explanation, help_text
@@ -67,6 +69,7 @@ from app.telemetry import logs
 LONGEST_NAME = 250
 """Characters of a commit's name; GitHub makes no longer branch."""
 
+HELD_BACK = "The repository has not agreed: its onboarding pull request is not merged."
 SEARCHING = (
     "I am looking for the commit that broke this, and that run fixes nothing. Ask for a fix when "
     "it has ended: `fix`, or the label anew."
@@ -130,6 +133,8 @@ async def _give_up(
         alerts.gave_up(services, event, why)
     if isinstance(event, ExpiryDue):
         pull_requests.gave_up(services, event)
+    if isinstance(event, NightDue | NightOver):
+        nightly.gave_up(services, event, why)
     if isinstance(event, ProofDue):
         await proofs.gave_up(services, forge, event, why)
     if isinstance(event, PullChanged | Commented | Rerun | MergeGroupAsked):
@@ -183,6 +188,8 @@ async def _handle_event(
             return await outcomes.look(services, forge, event)
         case IssueClosed():
             return answers.issue_closed(services, event)
+        case NightOver():
+            return await nightly.report_night(services, forge, event)
     context = EventContext(services, event_id, forge, await services.config(forge))
     if not context.config.enabled:
         if isinstance(event, AlertDue):
@@ -190,10 +197,15 @@ async def _handle_event(
             alerts.gave_up(services, event, why)
         if isinstance(event, ExpiryDue):
             pull_requests.gave_up(services, event)
+        if isinstance(event, NightDue):
+            why = context.config.off or "The repository's settings turn the App off."
+            nightly.gave_up(services, event, why)
         if isinstance(event, Commented) and context.config.off:
             return await _say_off(context, event)
         return context.config.off or "the repository's settings turn the App off"
     if onboarding.held_back(services, event, context.config):
+        if isinstance(event, NightDue):
+            nightly.gave_up(services, event, HELD_BACK)
         return "the repository has not agreed: its onboarding pull request is not merged"
     match event:
         case Commented():
@@ -220,6 +232,8 @@ async def _handle_event(
             return await _handle_alert(context, event)
         case ExpiryDue():
             return await pull_requests.look(services, forge, context.config, event)
+        case NightDue():
+            return await nightly.begin_night(context, event)
 
 
 def _wake_run(services: Services, run_id: str) -> str:
@@ -330,6 +344,14 @@ def _active_run_about(context: EventContext, event: Commented) -> str:
     if run_id and context.services.store.get_run(run_id).status == "done":
         return ""
     return run_id
+
+
+def _asked_for_run_about(context: EventContext, event: Commented) -> str:
+    """The same, unless it is a night's that has shown nothing yet: that gives way to people."""
+    run_id = _active_run_about(context, event)
+    run = context.services.store.get_run(run_id) if run_id else None
+    unseen = run is not None and run.trigger.by == "schedule" and not run.pull_number
+    return "" if unseen else run_id
 
 
 def _latest_run_about(context: EventContext, event: Commented) -> str:
@@ -453,7 +475,7 @@ def _only_runs_the_reproduction(services: Services, run_id: str) -> bool:
 async def _start_fix(
     context: EventContext, event: Commented, text: str, by: StartedBy, *, again: bool = False
 ) -> str:
-    run_id = _active_run_about(context, event)
+    run_id = _asked_for_run_about(context, event)
     if run_id == run_id_for(event.repository, event.issue_number, context.id):
         return f"run {run_id}: new"  # before a crash
     try:
@@ -529,7 +551,7 @@ async def _thread_for_a_run(
 
     The run that it started itself, before a crash, is no obstacle: it is found again.
     """
-    run_id = _active_run_about(context, event)
+    run_id = _asked_for_run_about(context, event)
     if run_id and run_id != run_id_for(event.repository, event.issue_number, context.id):
         await _post_reply(context, event, "A run is already active; see its comment.")
         return None
@@ -599,9 +621,8 @@ async def _handle_alert(context: EventContext, event: AlertDue) -> str:
     services, config = context.services, context.config
     event = await alerts.placed(context.forge, event)
     if onboarding.held_back(services, event, config):
-        why = "The repository has not agreed: its onboarding pull request is not merged."
-        alerts.gave_up(services, event, why)
-        return why
+        alerts.gave_up(services, event, HELD_BACK)
+        return HELD_BACK
     written = await alerts.write_issue(context, event)
     said = written.said
     if written.may_run and config.triggers.alert:

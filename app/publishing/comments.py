@@ -10,10 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from agent.journal.state import AttemptState
 from app.github.records import Role
 from app.github.webhook_events import Goal
+from app.nightly.issue_text import Missing
 from app.publishing.facts import PHASES, RunFacts, must_be_draft
 from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, PHRASES, render
 from app.repo_config.parser import Problem
@@ -91,6 +93,41 @@ def question_comment(facts: RunFacts, kept: KeptQuestion, *, name: str, role: Ro
         kept=kept,
         name=name,
         role=role,
+    )
+    return fit(body, COMMENT_LIMIT - MARKER_ROOM)
+
+
+def triage_comment(
+    facts: RunFacts, finding: Literal["reproduced", "fixed"], state: AttemptState, commit: str = ""
+) -> str:
+    """What a night found of an issue that it could reproduce, now or before it was fixed.
+
+    `commit` is the one that fixed it.
+    """
+    body = render(
+        "triage.md.j2",
+        inline,
+        facts.language,
+        facts=facts,
+        finding=finding,
+        commit=commit,
+        state=state,
+    )
+    return fit(body, COMMENT_LIMIT - MARKER_ROOM)
+
+
+def information_comment(
+    facts: RunFacts, author: str, missing: Sequence[Missing], *, name: str
+) -> str:
+    """The one comment that asks for what an issue lacks. `name` is how people address the App."""
+    body = render(
+        "information.md.j2",
+        inline,
+        facts.language,
+        facts=facts,
+        author=author,
+        missing=missing,
+        name=name,
     )
     return fit(body, COMMENT_LIMIT - MARKER_ROOM)
 

@@ -9,8 +9,20 @@ from typing import Literal
 
 from app.publishing.facts import RunFacts
 
+INFORMATION_MARKER = "<!-- patchwright:information -->"
+"""The hidden first line of what asks an issue's author for what it lacks: there is one for each
+issue, ever."""
 
-def run_marker(run_id: str, kind: Literal["status", "pull", "diagnosis", "settings"]) -> str:
+
+def night_marker(repository_id: int, night_id: str = "") -> str:
+    """The hidden first line of a report of nights: of all of a repository's, or of one alone."""
+    about = f" night={night_id}" if night_id else ""
+    return f"<!-- patchwright:nightly repository={repository_id}{about} -->"
+
+
+def run_marker(
+    run_id: str, kind: Literal["status", "pull", "diagnosis", "settings", "triage"]
+) -> str:
     """The hidden first line of what the App writes for a run: the key to find it again."""
     return f"<!-- patchwright:{kind} run={re.sub(r'[^A-Za-z0-9._:/#-]', '_', run_id)} -->"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dbos import EnqueueOptions
 
-from app.github.webhook_events import ProofDue, WebhookEvent, is_check, source_of
+from app.github.webhook_events import ProofDue, StartedBy, WebhookEvent, is_check, source_of
 from app.storage.records import Run
 
 APPLICATION = "patchwright"
@@ -18,6 +18,8 @@ PROOF_QUEUE = "proofs"
 VERSION = "1"
 """Of the order of steps in `app.runs.workflow`. The engine leaves runs of another version alone, so
 it changes only together with a way for the unfinished ones."""
+UNASKED: tuple[StartedBy, ...] = ("failed_check", "alert", "schedule")
+"""What starts a run without a person who waits for it."""
 PEOPLE, AUTOMATIC = 1, 10
 """Priorities; the lower goes first. Within one, the older; between repositories, by lot."""
 
@@ -31,7 +33,7 @@ def for_run(run: Run) -> tuple[EnqueueOptions, tuple[str | int, ...]]:
         "workflow_id": run.id if first else f"{run.id}-{run.round}",
         "app_version": VERSION,
         "queue_partition_key": str(run.repository_id),
-        "priority": AUTOMATIC if run.trigger.by in ("failed_check", "alert") else PEOPLE,
+        "priority": AUTOMATIC if run.trigger.by in UNASKED else PEOPLE,
     }
     return options, ((run.id,) if first else (run.id, run.round))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from agent.task import Budget, GatePolicy
 from app.git.tree_archive import TreeOptions
@@ -14,10 +14,12 @@ from app.repo_config.schema import (
     ORGANISATION_REPOSITORY,
     PATH,
     Language,
+    MayFollow,
     Permissions,
     Prove,
     PullRequests,
     RepoConfig,
+    Schedule,
     Triggers,
 )
 from app.settings.schema import Settings
@@ -74,6 +76,8 @@ class EffectiveConfig:
     """How long a run waits for the answer to its question, in seconds; 0: it may not ask."""
     expires: timedelta | None = None
     """After how long without a person a pull request is closed; None: never."""
+    schedule: Schedule = Schedule()  # noqa: RUF009 - frozen
+    """When open issues are looked at without being asked, as the operator bounds it."""
     remarks: tuple[str, ...] = ()
     """Settings of the repository that were not granted, in sentences for the status comment."""
     problems: tuple[Problem, ...] = ()
@@ -183,8 +187,19 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         plan_s=86_400.0 * settings.plan_days,
         question_s=3600.0 * _least_hours(config.question_hours, settings.question_hours),
         expires=_expires(settings, config.pull_request.expires),
+        schedule=_schedule(settings, config),
         remarks=tuple(remarks),
     )
+
+
+def _schedule(settings: Settings, config: RepoConfig) -> Schedule:
+    """The repository's; off where it, or the operator, wants no nights."""
+    if not config.enabled or not settings.nightly_issues:
+        return Schedule()
+    order: tuple[MayFollow, ...] = get_args(MayFollow)
+    then = min(config.schedule.then, settings.nightly_then, key=order.index)
+    most = min(config.schedule.most, settings.nightly_issues)
+    return config.schedule.model_copy(update={"then": then, "most": most})
 
 
 def _permissions(settings: Settings, config: RepoConfig) -> Permissions:

@@ -9,7 +9,9 @@ mistake.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import difflib
+from typing import Annotated, Any, Literal, Self, get_args
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +20,7 @@ from pydantic import (
     Field,
     StringConstraints,
     field_validator,
+    model_validator,
 )
 
 from app.github.records import TriageUp
@@ -315,6 +318,110 @@ class TreeShape(_Section):
     submodules: bool = Field(False, description="Include submodules on the same server.")
 
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+MayFollow = Literal["report", "diagnose", "fix"]
+"""What may come of an issue that a night looks at; each allows what is before it, too."""
+
+
+class BacklogQuery(_Section):
+    """Which open issues a night may look at."""
+
+    labels: tuple[Name, ...] = Field(
+        (), max_length=20, strict=False, description="Only with one of these labels; empty: any."
+    )
+    without_labels: tuple[Name, ...] = Field(
+        (), max_length=20, strict=False, description="Never with one of these labels."
+    )
+    older_than_days: float = Field(
+        1.0,
+        ge=0,
+        le=3650,
+        strict=False,
+        description="Only those that were opened so many days ago or earlier.",
+    )
+    with_traceback: bool = Field(
+        False, description="Only those whose text has a stack trace, in any of the languages."
+    )
+    unassigned: bool = Field(True, description="Only those that nobody is assigned to.")
+    without_pull_request: bool = Field(
+        True, description="Only those that no open pull request says to fix or mentions."
+    )
+
+
+class Schedule(_Section):
+    """Nights at which open issues are looked at without being asked. Off without `at`."""
+
+    at: str = Field(
+        "",
+        pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
+        description='Time of the day, in quotes, such as `"02:00"`; empty: never.',
+    )
+    timezone: str = Field(
+        "UTC",
+        max_length=64,
+        description="Time zone of `at` by its IANA name, such as `Europe/Berlin`; summer time is "
+        "minded.",
+    )
+    days: tuple[Weekday, ...] = Field(
+        (),
+        max_length=7,
+        strict=False,
+        description="Days of the week (`mon` … `sun`) on which the night begins; empty: every day.",
+    )
+    issues: BacklogQuery = BacklogQuery()
+    most: int = Field(
+        5,
+        ge=1,
+        le=200,
+        description="Issues that one night looks at; never more than the operator allows.",
+    )
+    then: MayFollow = Field(
+        "report",
+        description="What may follow: `report` writes nothing on the issues; `diagnose` also "
+        "comments on those that could be reproduced (with the test), that were fixed already (with "
+        "the commit), or that lack something (once); `fix` also opens a pull request for a proven "
+        "fix. Never more than the operator allows.",
+    )
+    ask: bool = Field(
+        True,
+        description="Whether an issue that lacks something is asked for it, once ever; with `then: "
+        "report`, never.",
+    )
+    report: Literal["page", "issue", "issue_each_night"] = Field(
+        "page",
+        description="Where the night's report is: `page` on the dashboard only; `issue` also in "
+        "one issue that each night brings up to date; `issue_each_night` in a new one after each "
+        "night that looked at something.",
+    )
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _check_quotes(cls, value: object) -> object:
+        if isinstance(value, int):  # YAML takes 12:30 for a number to the base of 60
+            raise ValueError('write the time in quotes, such as "02:00"')
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, LookupError):
+            close = difflib.get_close_matches(value, available_timezones(), n=1)
+            hint = close[0] if close else "Europe/Berlin or UTC"
+            raise ValueError(
+                f"there is no such time zone; write its IANA name, such as {hint}"
+            ) from None
+        return value
+
+    @model_validator(mode="after")
+    def _check_time(self) -> Self:
+        if self.model_fields_set and "at" not in self.model_fields_set:
+            raise ValueError('say when, with at: "02:00"; an empty at turns it off')
+        return self
+
+
 class RepoConfig(_Section):
     """Everything that `.github/patchwright.yml` may contain. Every field has a default."""
 
@@ -409,6 +516,7 @@ class RepoConfig(_Section):
     pull_request: PullRequests = PullRequests()
     prove: Prove = Prove()
     limits: RepoLimits = RepoLimits()
+    schedule: Schedule = Schedule()
     language: Language = Field("en", description="Language of reports and comments.")
 
 

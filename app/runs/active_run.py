@@ -166,11 +166,21 @@ class ActiveRun:
         """Where the trees of runs are, as files."""
         return self.services.settings.state_dir / "trees"
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nobody asked for it: then nothing is written on GitHub without a proof."""
+        return self.record.trigger.by == "schedule"
+
     async def update_status(
         self, phase: Phase, facts: RunFacts, state: AttemptState, pull: str = ""
     ) -> None:
-        """Bring the status comment up to date, if that is possible."""
+        """Bring the status comment up to date, if that is possible and anybody asked for the run.
+
+        Of a run that nobody asked for, there is one once it has a pull request.
+        """
         self.check_lease()
+        if self.is_silent and not (pull or self.record.pull_request):
+            return
         await self.best_effort(publish.update_status_comment(self.forge, facts, phase, state, pull))
 
     async def best_effort(self, act: Awaitable[object]) -> None:

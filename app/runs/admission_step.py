@@ -54,13 +54,15 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
         _log.info("not permitted", run=run.record.id, by=run.record.triggered_by, why=denied)
         return Denied(denied)
     await _wait_while_held(run)
-    await run.best_effort(forge.react(run.record.issue_number, "eyes"))
+    if not run.is_silent:
+        await run.best_effort(forge.react(run.record.issue_number, "eyes"))
     preferences = preferences_of(config, thread)
     run.store.put_log(run.record.id, FACTS_LOG, preferences.model_dump_json().encode())
     if config.off:
         return Refused(f"{config.off} Ask again when it is on.")
     place = run.record.issue_number, config, run.record.repository
-    await run.best_effort(publish.report_config_problems(forge, *place))
+    if not run.is_silent:
+        await run.best_effort(publish.report_config_problems(forge, *place))
     await run.best_effort(_correct_earlier_status(run, thread))
     if config.stop:
         return Refused("The repository's settings have mistakes; the other comment names them.")
@@ -86,11 +88,17 @@ def _no_money_for(run: ActiveRun, config: EffectiveConfig) -> str:
 async def _room_for_pulls(run: ActiveRun, config: EffectiveConfig) -> int | None:
     """How many more pull requests the repository wants to have open; None: any number."""
     most = config.pull_request.most_open
-    if not most or run.record.trigger.goal == "culprit":
+    # What only looks opens none; a night's run looks first.
+    if not most or run.record.trigger.goal in ("culprit", "triage"):
         return None
-    login = await run.forge.bot_login()
-    pulls = await run.forge.open_pulls(_MOST_LOOKED_AT)
-    return most - sum(pull.author == login for pull in pulls)
+    return most - await count_open(run.forge)
+
+
+async def count_open(forge: Forge) -> int:
+    """How many pull requests of the App are open."""
+    login = await forge.bot_login()
+    pulls = await forge.open_pulls(_MOST_LOOKED_AT)
+    return sum(pull.author == login for pull in pulls)
 
 
 async def _correct_earlier_status(run: ActiveRun, thread: IssueThread) -> None:

@@ -21,7 +21,7 @@ from app.runs.admission_step import authorise, refuse
 from app.runs.attachments import ci_logs, linked_files, linked_images, web_location
 from app.runs.attempts import AttemptPlan
 from app.runs.culprit_search import look_for_culprit
-from app.runs.publication.step import end_failed, publish_result
+from app.runs.publication.step import end_failed, is_proven, publish_result
 from app.runs.questions.waiting import asking, go_on, retract, wait_for_answer, wants_plan
 from app.runs.related.mentions import named_files
 from app.runs.related.work import (
@@ -44,6 +44,8 @@ from app.runs.results import (
     StepJson,
 )
 from app.runs.services import DurableStep
+from app.runs.triage.look import look_at_issue, with_reproduction
+from app.runs.triage.telling import settle, tell_without_fix
 from app.telemetry import logs
 
 MAX_LAPS = 3
@@ -71,6 +73,7 @@ async def first_round(run: ActiveRun, step: DurableStep) -> None:
 
 async def _finish(run: ActiveRun, ended: Ended) -> StepJson:
     await retract(run)
+    settle(run, ended)
     return await run.finish(ended)
 
 
@@ -81,6 +84,15 @@ async def _prepare_to_publish(run: ActiveRun, step: DurableStep) -> Ended:
     if isinstance(prepared, Refused):
         await run.do_step(step, "refuse", partial(refuse, run, prepared.reason))
         return Ended("stopped", reason=prepared.reason)
+    looked = None
+    if run.record.trigger.goal == "triage":
+        looking = partial(look_at_issue, run, prepared)
+        looked = await run.do_step(step, "look", looking, heeds_stop=True)
+        if isinstance(looked, Failed):
+            return await end_failed(run, step, prepared, looked)
+        if isinstance(looked, Published):
+            return Ended(looked.outcome, looked.attempt, reason=looked.reason)
+        prepared = with_reproduction(run, prepared, looked.attempt)
     lap = 1
     while True:
         suffix = f" {lap}" if lap > 1 else ""
@@ -94,6 +106,12 @@ async def _prepare_to_publish(run: ActiveRun, step: DurableStep) -> Ended:
         match published:
             case Failed():
                 return await end_failed(run, step, prepared, published)
+            case Published(_, _, "", reason) if looked is not None and not is_proven(run):
+                telling = partial(tell_without_fix, run, prepared, looked.attempt, reason)
+                told = await run.do_step(step, "tell", telling)
+                if isinstance(told, Failed):
+                    return await end_failed(run, step, prepared, told)
+                return Ended(told.outcome, told.attempt, reason=told.reason)
             case Published(outcome, attempt, pull, reason):
                 return Ended(outcome, attempt, pull or None, reason)
             case BaseMoved(again, base_commit, first):
@@ -178,7 +196,8 @@ async def debug(run: ActiveRun, prepared: Prepared) -> Debugged | Failed:
         attachments=tuple(Attachment.model_validate(a) for a in json.loads(prepared.attached)),
         pictures=tuple(Picture.model_validate(p) for p in json.loads(prepared.pictures)),
     )
-    plan = replace(plan, asking=asking(run, config, plan))
+    if not run.is_silent:  # nobody asked for it: nobody is asked
+        plan = replace(plan, asking=asking(run, config, plan))
     chosen = await attempts.debug(run, plan, run.facts(prepared), prepared.clone_url)
     await wait_for_answer(run, config, run.facts(prepared), chosen)
     keep_failure(run, chosen)

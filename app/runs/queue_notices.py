@@ -44,6 +44,8 @@ async def update_waiting_comments(services: Services, announced: dict[str, int])
         queued_runs = read_queued_runs(connection, moment)
         waiting: list[str] = list(connection.execute(unannounced_waiting_runs(moment)).scalars())
     for run in map(services.store.get_run, waiting):
+        if run.trigger.by == "schedule":  # nobody asked, so nobody is told
+            continue
         place = queue_place(
             QueuedRun(run.id, run.repository, run.created_at, live=True), queued_runs
         )

@@ -22,9 +22,10 @@ from app.runs.active_run import ActiveRun
 from app.runs.failures import AwaitingAnswer, Requeued, was_interrupted
 from app.runs.first_round import first_round
 from app.runs.publication.again import publish_again
-from app.runs.publication.step import ending_of, report_failure
+from app.runs.publication.step import ending_of, may_tell, report_failure
 from app.runs.results import Ended, Failed
 from app.runs.services import DurableStep, Services
+from app.runs.triage.telling import settle
 from app.storage.outage import is_unavailable, retry_while_unavailable
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -127,6 +128,9 @@ async def _park_or_fail(run: ActiveRun, reason: str) -> None:
         outcome = run.record.outcome or "failed"
         await run.finish(Ended(outcome, pull=run.record.pull_request, reason=reason))
         return
-    with suppress(Requeued):  # it must not begin again, only because its issue cannot be told
-        await run.with_retries("explain", partial(report_failure, run, None, reason))
-    await run.finish(ending_of(run, Failed(reason)))
+    if may_tell(run, post_comment=True):
+        with suppress(Requeued):  # it must not begin again, only because its issue cannot be told
+            await run.with_retries("explain", partial(report_failure, run, None, reason))
+    ended = ending_of(run, Failed(reason))
+    settle(run, ended)
+    await run.finish(ended)

@@ -16,6 +16,8 @@ from app.notifications.outgoing import notifications_running
 from app.queue import takeover, worker_registry
 from app.runs import queue_notices
 from app.runs.services import Services
+from app.server.bootstrap import github_app
+from app.server.nights import nights_running
 from app.server.sweeps import remove_waiting
 from app.server.workflow_engine import WorkflowEngine, running_engine
 from app.telemetry import logs
@@ -57,6 +59,7 @@ def running_worker(services: Services, drained: Callable[[], None]) -> Iterator[
                 expiry_running(services),
                 off_switches_watched(services),
                 outcomes_running(services),
+                nights_running(services, github_app(settings)),
             ):
                 up.set()
                 try:

@@ -30,6 +30,7 @@ from app.settings.database_url import check_database, with_timeouts
 from app.settings.github import GithubSettings
 from app.settings.llm import ModelSettings
 from app.settings.model_servers import read_secret
+from app.settings.nightly import NightlySettings
 from app.settings.notifications import NotificationSettings
 from app.settings.repositories import RepositorySettings
 from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
@@ -53,6 +54,7 @@ class Settings(
     AlertSettings,
     NotificationSettings,
     ToolSettings,
+    NightlySettings,
 ):
     """Every setting; see the descriptions, or run `patchwright settings`."""
 

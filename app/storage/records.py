@@ -102,6 +102,11 @@ def alert_id_for(source: str, repository: str, fingerprint: str) -> str:
     return _short_id(f"alert {source}\n{repository.lower()}\n{fingerprint}")
 
 
+def night_id_for(repository_id: int, day: str) -> str:
+    """The id of a repository's night: there is one a day."""
+    return _short_id(f"night {repository_id} {day}")
+
+
 def _short_id(key: str) -> str:
     digest = hashlib.sha256(key.encode()).digest()
     return base64.b32encode(digest[:10]).decode().lower()

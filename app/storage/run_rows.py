@@ -133,12 +133,33 @@ def insert_run(
     attached = None
     while attached is None:  # again if the live run ended between the two statements
         if insert_new(connection, insert, tables.runs, row):
-            note_in(connection, insert, run_id, "queued")
+            if trigger.by != "schedule":  # a night's report tells of its runs
+                note_in(connection, insert, run_id, "queued")
             return Accepted(run_id=run_id, how="new")
         if connection.execute(known).scalar_one_or_none() is not None:
             return Accepted(run_id=run_id, how="duplicate")
+        if trigger.by != "schedule" and _give_way(connection, key):
+            continue
         attached = connection.execute(live).scalar_one_or_none()
     return Accepted(run_id=attached, how="attached")
+
+
+def _give_way(connection: sa.Connection, key: str) -> bool:
+    """End the issue's live run if a night started it and it has shown nothing; whether it was so.
+
+    Nobody on the issue knows of it, so nobody means it who asks for a run there.
+    """
+    row = connection.execute(
+        sa.select(runs.c.id, runs.c.trigger).where(runs.c.live_key == key, runs.c.pull_number == 0)
+    ).one_or_none()
+    if row is None or Trigger.model_validate_json(row.trigger).by != "schedule":
+        return False
+    connection.execute(
+        sa.update(runs)
+        .where(runs.c.id == row.id, runs.c.live_key == key)
+        .values(live_key=f"{key}@{row.id}", stop_requested=True, held_until=None)
+    )
+    return True
 
 
 def queue_next_round(connection: sa.Connection, run_id: str) -> bool:

@@ -451,12 +451,15 @@ class SqlStore:
         `LostLease`.
         """
         table = tables.runs
+        # Of what a night looked at, its report tells.
+        unasked = self.get_run(run_id).trigger.by == "schedule"
         kept = {"outcome": ended.outcome, "pull_request": ended.pull_request} if ended else {}
         with self._database.begin() as connection:
             self._update_leased(connection, run_id, status="done", live_key=None, **kept)
             if ended is not None:
                 self._append_events(connection, run_id, [ended])
-                if kind := KIND_OF_OUTCOME.get(ended.outcome):
+                kind = KIND_OF_OUTCOME.get(ended.outcome)
+                if kind and (ended.pull_request or not unasked):
                     said = {"pull_request": ended.pull_request, "words": ended.diagnosis}
                     note_in(connection, self._insert, run_id, kind, **said)
             open_still = sa.and_(table.c.pull_number > 0, table.c.closed == "")

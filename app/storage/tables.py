@@ -459,3 +459,82 @@ audit = sa.Table(
     sa.Column("detail", sa.Text, nullable=False, default=""),
     sa.Index("audit_newest", "at"),
 )
+
+
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("installation_id", sa.BigInteger, nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("private", sa.Boolean, nullable=False),
+    # When its branches, and those of the organisation's own repository, moved last.
+    sa.Column("seen", sa.String(100), nullable=False),
+    # The schedule in effect, as JSON; empty: none.
+    sa.Column("schedule", sa.Text, nullable=False),
+    # When its next night begins; NULL: never.
+    sa.Column("next_at", sa.BigInteger),
+    sa.Index("schedules_due", "next_at"),
+)
+
+
+nights = sa.Table(
+    "nights",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("installation_id", sa.BigInteger, nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    # Whether the repository was, when the night began.
+    sa.Column("private", sa.Boolean, nullable=False),
+    # By the schedule's calendar.
+    sa.Column("day", sa.String(10), nullable=False),
+    # begun, working, reported; failed.
+    sa.Column("state", sa.String(16), nullable=False),
+    # As it was when the night began, as JSON.
+    sa.Column("schedule", sa.Text, nullable=False),
+    # What it did not look at and why, as JSON.
+    sa.Column("passed_over", sa.Text, nullable=False),
+    # Why it could not be held, or what else is to be said of it.
+    sa.Column("reason", sa.Text, nullable=False),
+    # 0: its report is on its page only.
+    sa.Column("report_issue", sa.BigInteger, nullable=False),
+    sa.Column("due_at", sa.BigInteger, nullable=False),
+    sa.Column("begun_at", sa.BigInteger, nullable=False),
+    sa.Column("ended_at", sa.BigInteger),
+    sa.Index("nights_newest", "due_at", "id"),
+    sa.Index("nights_of_repositories", "repository_id", "due_at"),
+    sa.Index("nights_by_state", "state"),
+)
+
+
+triages = sa.Table(
+    "triages",
+    metadata,
+    # The run that looks at the issue.
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("night_id", sa.String(32), nullable=False),
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("issue_number", sa.BigInteger, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    # Empty: not known yet.
+    sa.Column("finding", sa.String(16), nullable=False),
+    # The evidence for it, in sentences.
+    sa.Column("words", sa.Text, nullable=False),
+    # 0: of none.
+    sa.Column("duplicate_of", sa.BigInteger, nullable=False),
+    # The commit that fixed it; empty: none is known.
+    sa.Column("commit_id", sa.String(64), nullable=False),
+    # A hash of all that others than the App wrote on the issue.
+    sa.Column("digest", sa.String(64), nullable=False),
+    # When the issue changed last, of what the App knows.
+    sa.Column("changed_at", sa.BigInteger, nullable=False),
+    # Whether the issue was asked for what it lacks; once ever.
+    sa.Column("asked", sa.Boolean, nullable=False),
+    # What the run took.
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("seconds", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Index("triages_of_nights", "night_id", "issue_number"),
+    sa.Index("triages_of_issues", "repository_id", "issue_number", "at"),
+)

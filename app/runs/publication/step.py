@@ -50,6 +50,8 @@ async def publish_result(
     run.phase("publishing")
     number = debugged.attempt
     state = run.state(number)
+    if run.is_silent and must_be_draft(state) and not is_proven(run):
+        return Published("diagnosis", number, reason=state.diagnosis)
     if not has_patch(state):
         return await _publish_diagnosis(run, prepared, number, state)
     known = publication_of(run.events())
@@ -80,6 +82,9 @@ async def publish_result(
             prepared = replace(prepared, base_commit=tip)
         elif last:
             run.store.append(run.record.id, [_unproven_on_tip(judged, number, tip, state)])
+            if run.is_silent:
+                why = "It was proven before, but not on the branch's tip."
+                return Published("diagnosis", number, reason=why)
         else:
             again = _base_moved_text(prepared.base_branch, tip, judged, patch_of(state))
             moved = Obstacle("base_moved", "\n".join(f"- {why}" for why in judged.reasons))
@@ -224,11 +229,24 @@ async def end_failed(
 
     Where nothing was proven, the reason is told if that is possible and wanted.
     """
-    events = run.events()
-    if kept_proof(events) or failed.post_comment:
+    if may_tell(run, post_comment=failed.post_comment):
         telling = partial(report_failure, run, prepared, failed.reason, stopped=failed.stopped)
         await run.do_step(step, "explain", telling)
     return ending_of(run, failed)
+
+
+def may_tell(run: ActiveRun, *, post_comment: bool) -> bool:
+    """Whether the end of a round that failed is told: with what was proven, or else if people
+    asked for it and it is possible."""
+    if run.is_silent:
+        return is_proven(run)
+    return bool(kept_proof(run.events())) or post_comment
+
+
+def is_proven(run: ActiveRun) -> bool:
+    """Whether the run has a proven patch, published or not."""
+    number = kept_proof(run.events())
+    return bool(number) and not must_be_draft(run.state(number))
 
 
 def ending_of(run: ActiveRun, failed: Failed) -> Ended:

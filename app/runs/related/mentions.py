@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 
 from agent.text.tracebacks import Frame, frames, in_tree
+from app.git.files import listed_files
 from app.git.mirror import Mirror
-from app.git.process import run_git
 from app.github.own_words import own_words
 from app.github.records import Pull
 
@@ -103,11 +103,5 @@ def named_files(mirror: Mirror, commit: str, text: str) -> Sequence[str]:
     places = [*frames(words), *(Frame("python", p, 0, "") for p in _PATH.findall(words))]
     if not places:
         return ()
-    listed = run_git(
-        mirror.git_dir,
-        *("ls-tree", "-r", "-z", "--name-only", commit),
-        timeout_s=mirror.limits.command_s,
-        most_memory=mirror.limits.memory_bytes,
-    )
-    there = listed.decode("utf-8", "replace").split("\0")
+    there = listed_files(mirror, commit)
     return tuple(dict.fromkeys(frame.path for frame in in_tree(places, there)))[:_MOST_FILES]

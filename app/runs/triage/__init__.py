@@ -1,0 +1,1 @@
+"""A run that a night started: what an issue is, before anything is fixed or said."""
