@@ -62,13 +62,15 @@ def rendered_body(call: Call, text: str | None) -> Json:
 
 @table.add("issues/list-for-repo", "GET /repos/{owner}/{repo}/issues", needs=_READ)
 def list_issues(call: Call) -> Answer:
-    """Issues and pull requests, newest first."""
+    """Issues and pull requests by when they were opened, newest first unless asked otherwise."""
     state = call.query.get("state", "open")
     names = {name for name in unquote(call.query.get("labels", "")).split(",") if name}
     since = call.query.get("since", "")
+    oldest_first = list(call.repo.issues.values())
+    ordered = oldest_first if call.query.get("direction") == "asc" else oldest_first[::-1]
     found = [
         basic.issue(call.world, call.repo, item)
-        for item in reversed(call.repo.issues.values())
+        for item in ordered
         if state in ("all", item.state)
         and call.world.is_listed(item.created_at)
         and names <= {tag.name for tag in item.labels}
