@@ -346,6 +346,20 @@ class Nights:
         """What a night found, by the issues' numbers."""
         return self._triages(triages.c.night_id == night_id)
 
+    def counts(self, night_ids: Collection[str]) -> dict[str, dict[Finding, int]]:
+        """How many issues each of these nights found to be what."""
+        table = triages
+        query = (
+            sa.select(table.c.night_id, table.c.finding, sa.func.count())
+            .where(table.c.night_id.in_(list(night_ids)))
+            .group_by(table.c.night_id, table.c.finding)
+        )
+        counted: dict[str, dict[Finding, int]] = {}
+        with self._reads.connect() as connection:
+            for night_id, finding, count in connection.execute(query):
+                counted.setdefault(night_id, {})[finding] = count
+        return counted
+
     def of_run(self, run_id: str) -> Triage | None:
         """What a run looks at for a night; None: it is none of a night's."""
         found = self._triages(triages.c.run_id == run_id)

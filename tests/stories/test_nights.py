@@ -6,12 +6,10 @@ with a crash after every outward act.
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,8 +27,8 @@ from tests.doubles.github.server import GithubServer
 from tests.doubles.github.state import Issue
 from tests.stories.crashes import Crashes
 from tests.stories.test_stories import WHOLE
-from tests.stories.world import FIXED, SHOWN, StoryWorld
-from tests.support.github.app import CART, app_of, git
+from tests.stories.world import SHOWN, StoryWorld
+from tests.support.github.app import app_of, git
 
 SCHEDULE = """\
 schedule:
@@ -53,7 +51,7 @@ TypeError: unsupported operand type(s) for +=: 'int' and 'str'
 """
 NAMES = SHOWN.model_copy(
     update={
-        "command": "python3 -c 'from shop.names import full; assert full(\"a\") == \"A\", \"low\"'",
+        "command": 'python3 -c \'from shop.names import full; assert full("a") == "A", "low"\'',
         "expected_failure": "low",
         "observed": "AssertionError: low",
     }

@@ -106,6 +106,9 @@ def _retry(store: SqlStore, enqueue: Callable[[str], None], run: Run, visitor: V
         trigger = trigger.model_copy(
             update={"sender": visitor.login, "sender_id": visitor.account_id}
         )
+        if trigger.by == "schedule":  # from now on a person wants it
+            asked = {"by": "command", "goal": "fix", "sender_is_bot": False}
+            trigger = trigger.model_copy(update=asked)
     accepted = store.accept(f"page-{uuid.uuid4()}", "page", trigger, model=run.model)
     audit.record(store.database, visitor.name, "retry", accepted.run_id, f"of {run.id}")
     if accepted.how == "new":

@@ -9,6 +9,7 @@ from app.web.dashboard import (
     alerts,
     compare,
     live,
+    nights,
     onboarding,
     organisations,
     proofs,
@@ -23,6 +24,6 @@ router = APIRouter(dependencies=[Depends(visitor)])
 """Each visitor sees what they may; `app.state.dashboard` has to be set."""
 for _part in (
     run_list, run_page, live, compare, actions, proofs, queue, statistics, onboarding, alerts,
-    organisations,
+    organisations, nights,
 ):  # fmt: skip
     router.include_router(_part.router)
