@@ -112,8 +112,8 @@ _SITUATION = re.compile(
 _FAULT = (
     r"errors?|exceptions?|crash\w*|fail\w*|panic\w*|segfault\w*|hang\w*|fr[eo]ez\w*|froze\w*|"
     r"leak\w*|cannot|can'?t|can not|unable|won'?t|doesn'?t|does not|didn'?t|did not|isn'?t|is not|"
-    r"no longer|not work\w*|nothing happens|throws?|thrown|raise[sd]?|stuck|broken|breaks?|wrong\w*|"
-    r"incorrect\w*|invalid|disappear\w*|lost|missing"
+    r"no longer|not work\w*|nothing happens|throws?|thrown|raise[sd]?|stuck|broken|breaks?|"
+    r"wrong\w*|incorrect\w*|invalid|disappear\w*|lost|missing"
 )
 _BROKEN = re.compile(rf"\b(?:{_FAULT})\b", re.IGNORECASE)
 _HAPPENED = re.compile(

@@ -203,7 +203,11 @@ def _repository_file_lines(schema: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield from _HEAD
         for inner, described in section["properties"].items():
-            yield _row(f"{name}.{inner}", described)
+            if "$ref" in described:
+                within = schema["$defs"][described["$ref"].rsplit("/", 1)[-1]]
+                sections.insert(sections.index((name, section)) + 1, (f"{name}.{inner}", within))
+            else:
+                yield _row(f"{name}.{inner}", described)
     yield ""
 
 

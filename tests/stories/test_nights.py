@@ -214,7 +214,7 @@ async def a_backlog(there: NightWorld) -> None:
 
 
 async def a_proven_fix(there: NightWorld) -> None:
-    """With `then: fix` a proven fix becomes a pull request; nothing was said on the issue before."""
+    """With `then: fix` a proven fix becomes a pull request; nothing else is said on the issue."""
     world = there.world
     there.configure(then="fix", report="issue_each_night")
     number = there.open("Total is wrong", f"`total([])` returns 1, it should be 0. {FILLER}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -278,3 +279,38 @@ def test_paths_add_to_what_is_forbidden_anyway() -> None:
     assert policy.allowed_paths == ("src/**", "tests/**")
     assert ".github/**" in policy.forbidden_paths
     assert "src/vendor/**" in policy.forbidden_paths
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ('schedule:\n  at: "25:00"\n', 2, "schedule.at"),
+        ("schedule:\n  at: 12:30\n", 2, 'write the time in quotes, such as "02:00"'),
+        ("schedule:\n  most: 3\n", 1, 'say when, with at: "02:00"'),
+        ('schedule:\n  at: "02:00"\n  timezone: Europe/Berlni\n', 3, "such as Europe/Berlin"),
+        ('schedule:\n  at: "02:00"\n  timezone: ../etc/passwd\n', 3, "no such time zone"),
+        ('schedule:\n  at: "02:00"\n  days: [mon, tus]\n', 3, "schedule.days.1"),
+        ('schedule:\n  at: "02:00"\n  issues:\n    lables: [x]\n', 4, "did you mean labels?"),
+    ],
+)
+def test_mistakes_in_a_schedule(text: str, line: int, says: str) -> None:
+    found = read_repo_config(text.encode())
+    [problem] = found.problems
+    assert (problem.line, says in problem.reason) == (line, True), problem.reason
+    assert found.config.schedule.at == ""
+
+
+def test_a_schedule_is_bounded_by_the_operator(tmp_path: Path) -> None:
+    text = b'schedule:\n  at: "02:00"\n  most: 50\n  then: fix\n'
+    config = read_repo_config(text).config
+
+    def bounded(**settings: Any) -> Any:
+        given = Settings(state_dir=tmp_path, **settings)
+        return effective_config(given, config).schedule
+
+    assert (bounded().most, bounded().then) == (20, "fix")
+    assert (bounded(nightly_issues=3).most, bounded(nightly_then="report").then) == (3, "report")
+    assert bounded(nightly_issues=0).at == ""
+    off = config.model_copy(update={"enabled": False})
+    assert effective_config(Settings(state_dir=tmp_path), off).schedule.at == ""
+    assert effective_config(Settings(state_dir=tmp_path), RepoConfig()).schedule.at == ""
