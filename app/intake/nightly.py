@@ -27,7 +27,8 @@ from app.repo_config.schema import ORGANISATION_REPOSITORY, Schedule
 from app.runs.related.mentions import closed_issues, mentions
 from app.runs.services import Services
 from app.runs.triage.telling import digest
-from app.storage.nights import Night, Nights, PassedOver, Picked, Triage
+from app.storage.nights.records import Night, PassedOver, Picked, Triage
+from app.storage.nights.store import Nights
 from app.telemetry import logs
 
 MOST_ISSUES = 3000

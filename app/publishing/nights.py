@@ -8,7 +8,7 @@ from app.nightly.times import is_late
 from app.publishing.rendering import MARKER_ROOM, render
 from app.repo_config.schema import Schedule
 from app.sanitize.markdown import COMMENT_LIMIT, fit, inline
-from app.storage.nights import FINDINGS, Finding, Night, Triage
+from app.storage.nights.records import FINDINGS, Finding, Night, Triage
 
 HEADINGS: dict[Finding, str] = {
     "proven": "Pull request opened, with its proof",

@@ -20,7 +20,8 @@ from agent.task import Task
 from app.intake import nightly
 from app.intake.nightly import begin_due_nights, look_for_schedules
 from app.runs.triage import look
-from app.storage.nights import Night, Nights, Triage
+from app.storage.nights.records import Night, Triage
+from app.storage.nights.store import Nights
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.description.versions import NEWEST
 from tests.doubles.github.server import GithubServer

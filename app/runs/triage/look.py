@@ -36,7 +36,8 @@ from app.runs.results import Debugged, Prepared, Published
 from app.runs.triage.fixed_before import first_parents, fixing_commit, place_then
 from app.runs.triage.same_failure import FailurePlace, failure_place, older_with_same_trace
 from app.runs.triage.telling import Found, digest, keep, tell
-from app.storage.nights import Nights
+from app.spending.account import Payer
+from app.storage.nights.store import Nights
 from sandbox.errors import EngineUnavailable, SandboxError
 from sandbox.protocol import OpenSandbox, Sandbox
 
@@ -182,7 +183,7 @@ async def _reproduction(
     async def waiting(reason: str, seconds: float) -> None:
         journal.append(ModelWaiting(reason=reason, retry_in_s=seconds))
 
-    model = run.services.model(run.record.id, number - 1, waiting, looking=True)
+    model = run.services.model(Payer.of(run.record), number - 1, waiting, looking=True)
     try:
         written = await write_reproduction(task, model, open_base, journal=journal)
     finally:

@@ -19,7 +19,8 @@ from app.publishing.markers import INFORMATION_MARKER, run_marker
 from app.repo_config.effective import EffectiveConfig
 from app.runs.active_run import ActiveRun
 from app.runs.results import Ended, Prepared, Published
-from app.storage.nights import Finding, Nights, Triage
+from app.storage.nights.records import Finding, Triage
+from app.storage.nights.store import Nights
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from fastapi.responses import HTMLResponse
 from app.nightly.times import is_late
 from app.publishing.nights import HEADINGS, by_finding
 from app.repo_config.schema import Schedule
-from app.storage.nights import Night, Nights, NightState, UnknownNight
+from app.storage.nights.records import Night, NightState, UnknownNight
+from app.storage.nights.store import Nights
 from app.web.auth.visitors import Place, ReadableRuns
 from app.web.dashboard.context import Context, Guest
 from app.web.rendering import render

@@ -15,6 +15,10 @@ CHAIN = "app/storage/migrations/versions"
 """One file for each change of the tables, in order: it grows, and nobody looks around in it."""
 
 
+MIGRATIONS = "app/storage/migrations/versions"
+"""A chain that only grows: one file for each change of the tables."""
+
+
 def packages(top: str) -> Counter[str]:
     """The folders below one of the top level, with the Python files directly in each."""
     found = Counter(
@@ -37,7 +41,9 @@ def test_the_top_of_each_root_holds_few_files(top: str, most: int) -> None:
 
 @pytest.mark.parametrize("top", ["app", "agent", "sandbox", "tests", "bench"])
 def test_no_package_is_crowded(top: str) -> None:
-    assert {folder: n for folder, n in packages(top).items() if n > 20} == {}
+    found = packages(top)
+    del found[MIGRATIONS]
+    assert {folder: n for folder, n in found.items() if n > 20} == {}
 
 
 def test_the_loop_is_one_short_file() -> None:

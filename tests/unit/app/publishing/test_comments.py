@@ -281,9 +281,10 @@ def test_the_judged_patch_is_the_one_published() -> None:
     assert diffstat("@@ broken") == ()
 
 
-SAME_IN_ALL = {"alert.md.j2", "commit.txt.j2", "pull_issue.md.j2"}
-"""What is for git and for GitHub, not for people; and the issue of an alert, whose words are those
-of its source and of the operators, and which is written before a repository's file is read."""
+SAME_IN_ALL = {"alert.md.j2", "commit.txt.j2", "night.md.j2", "pull_issue.md.j2"}
+"""What is for git and for GitHub, not for people; the issue of an alert, whose words are those
+of its source and of the operators, and which is written before a repository's file is read; and a
+night's report, whose evidence is in English as that on its page is."""
 
 
 def test_every_report_is_there_in_german() -> None:

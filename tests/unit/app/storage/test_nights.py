@@ -11,7 +11,8 @@ from app.github.webhook_events import NightDue
 from app.nightly.times import day_of, next_night
 from app.repo_config.schema import Schedule
 from app.storage.inbox import Inbox
-from app.storage.nights import Nights, PassedOver, Picked
+from app.storage.nights.records import PassedOver, Picked
+from app.storage.nights.store import Nights
 from app.storage.notices import Notices
 from app.storage.store import SqlStore
 from tests.support.runs.stored import id_of, store, trigger, url

@@ -13,7 +13,8 @@ from app.github.records import ListedRepository, Permission, Role
 from app.nightly.times import day_of, next_night
 from app.repo_config.schema import Schedule
 from app.settings.schema import Settings
-from app.storage.nights import Nights, PassedOver, Picked
+from app.storage.nights.records import PassedOver, Picked
+from app.storage.nights.store import Nights
 from app.storage.store import SqlStore
 from app.web.auth.github_sign_in import Account
 from app.web.auth.visitors import Place, RoleSource, Visitor

@@ -1,0 +1,1 @@
+"""Schedules of repositories, their nights, and what nights found of issues."""
