@@ -104,6 +104,8 @@ _COMMAND = re.compile(
     r"^\s{0,8}(?:\$|>>>|In \[\d+\]:)[ \t]+\S|`[^`\n]{1,80}\([^`\n]{0,200}\)[^`\n]{0,80}`",
     re.MULTILINE,
 )
+_LONG_CODE = re.compile(r"`[^`]{20,2000}`")
+"""A command or a line of code within a sentence."""
 _SITUATION = re.compile(
     r"\b(?:when(?:ever)?|if|after|while|once|upon|by|as soon as|every time|start(?:ed|ing)? with)"
     r"\b[ \t]+(?:\w+[ \t]+){0,3}?(?:i|you|we|the|a|an|there|\w{3,}ing)\b",
@@ -119,7 +121,7 @@ _BROKEN = re.compile(rf"\b(?:{_FAULT})\b", re.IGNORECASE)
 _HAPPENED = re.compile(
     rf"\b(?:{_FAULT}|return(?:s|ed)?|print(?:s|ed)?|outputs?|shows?|display(?:s|ed)?|warn(?:s|ing)|"
     r"instead|aren'?t|are not|never|ignor\w+|duplicat\w+|slow\w*|stops?|stopped|gives?|gets?|"
-    r"happens|result\w*|unexpected\w*|blank|empty|flicker\w*|appears?)\b",
+    r"happens|says|said|result\w*|unexpected\w*|blank|empty|flicker\w*|appears?)\b",
     re.IGNORECASE,
 )
 _EXPECTED = re.compile(
@@ -132,6 +134,12 @@ _VERSION = re.compile(
     r"|\b(?:version|release|build)[ \t:]{1,4}\w{0,12}\d"
     r"|\b(?:latest|nightly|main|master|canary|trunk|HEAD)\b",
 )
+_MACHINE = re.compile(
+    r"<details>\s{0,20}<summary>[^<]{0,40}(?:system info|extensions|experiments|environment)"
+    r"[^<]{0,40}</summary>.*?(?:</details>|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
+"""What a program says of the machine, which shows nothing of what went wrong."""
 _LEAST_WORDS = 8
 """Fewer words of one's own say too little to go by, whatever they are."""
 
@@ -142,7 +150,7 @@ def missing(title: str, body: str) -> tuple[Missing, ...]:
     Empty where there is enough to go by. A stack trace says what happened, and that it should not;
     a version alone is not worth a question.
     """
-    text = _answers(_without_comments(body))
+    text = _answers(_MACHINE.sub("", _without_comments(body)))
     prose = f"{title}\n{_FENCE.sub(' ', text)}"
     traced = has_stack_trace(body)
     found: list[Missing] = []
@@ -152,12 +160,10 @@ def missing(title: str, body: str) -> tuple[Missing, ...]:
         found.append("happened")
     if not (traced or _BROKEN.search(prose) or _EXPECTED.search(prose)):
         found.append("expected")
-    if not found and len(prose.split()) >= _LEAST_WORDS:
-        return ()
-    if not found and (traced or _has_code(text)):
-        return ()
-    if not found:
-        found = ["steps"]
+    if not {"steps", "happened"} & set(found):  # what should happen can be told from the rest
+        if traced or _has_code(text) or len(prose.split()) >= _LEAST_WORDS:
+            return ()
+        found = ["steps", *found]
     if not _VERSION.search(f"{title}\n{text}"):
         found.append("version")
     return tuple(found)
@@ -165,7 +171,9 @@ def missing(title: str, body: str) -> tuple[Missing, ...]:
 
 def _shows_steps(title: str, text: str) -> bool:
     """Whether a text tells how to get there: code, commands, a list of steps, or the situation."""
-    if _has_code(text) or _LINK_TO_CODE.search(text) or _COMMAND.search(text):
+    if _has_code(text) or any(
+        pattern.search(text) for pattern in (_LINK_TO_CODE, _COMMAND, _LONG_CODE)
+    ):
         return True
     if len(_LIST_ITEM.findall(text)) > 1:
         return True
