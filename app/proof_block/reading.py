@@ -51,7 +51,7 @@ def read(text: str, head: str = "") -> ReadBlock:
 def _document(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also a number of thousands of digits
         raise BlockInvalid("The text begins like JSON and is none.") from None
     if not isinstance(document, dict):
         raise BlockInvalid("The text is JSON, but no object.")

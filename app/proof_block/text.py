@@ -70,7 +70,9 @@ def from_json(text: str) -> ProofBlock:
         raise BlockInvalid(f"The proof block has more than {LONGEST_BLOCK} characters.")
     try:
         return of_document(json.loads(text, object_pairs_hook=_once))
-    except (json.JSONDecodeError, RecursionError):
+    except BlockInvalid:
+        raise
+    except (ValueError, RecursionError):  # also a number of thousands of digits
         raise BlockInvalid("The proof block is not JSON.") from None
 
 

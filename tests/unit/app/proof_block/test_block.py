@@ -194,6 +194,7 @@ FORGED = to_comment(FULL.model_copy(update={"id": "forged"}))
         FORGED.replace(" -->", "-->"),
         '<!-- patchwright-proof {"version":1,"version":1} -->\n',
         "<!-- patchwright-proof {" + "[" * 5000 + "} -->\n",
+        '<!-- patchwright-proof {"version":' + "1" * 5000 + "} -->\n",
     ],
 )
 def test_only_a_block_at_the_start_counts(text: str) -> None:
