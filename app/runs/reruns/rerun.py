@@ -47,6 +47,7 @@ class _Case:
 async def settle(run: ActiveRun, head: str) -> None:
     """Finish what a worker that died had begun, and note how jobs that ran again ended."""
     changed = False
+    unmade: list[CiRerun] = []
     for event in run.reruns():
         if event.status not in ("asked", "done"):
             continue
@@ -58,12 +59,14 @@ async def settle(run: ActiveRun, head: str) -> None:
             elif began_before:
                 _note(run, [event], "done")
             else:
-                await _act(run, [event])
+                unmade.append(event)
             changed = True
         elif job is not None and job.run_attempt > event.of_attempt and job.run_ended:
             failed = {check.name for check in await run.forge.failed_checks(event.head)}
             _note(run, [event], "failed" if event.name in failed else "passed")
             changed = True
+    # Together, as they were asked for: after one job alone the others' workflow would look begun.
+    await _act(run, unmade)
     if changed:
         await _tell(run, head)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,26 @@ def test_a_hostile_log_costs_little_and_says_little() -> None:
     wide = "E: Failed to fetch " + "a " * 100_000 + "timed out"
     assert len(read_log(step(wide, "##[error]" * 10_000)).infrastructure) <= 300
     assert "\x1b" not in read_log(step(f"\x1b[31m{FETCH}\x1b[0m")).infrastructure
+    # Lines that make a pattern of several `.*` take half a minute each.
+    summary = "=== " + "1 failed " * 60 + " in 1s" * 100 + "=" * 700 + "x"
+    began = time.process_time()
+    read_log(step(summary, "Tests" + " " * 700 + "1" * 1200))
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "=== 1 failed, 2 passed in 0.12s ===",
+        "========= 3 passed in 1.50s (0:00:01) =========",
+        "Tests:       1 failed, 3 passed, 4 total",
+        "     Tests  11 failed | 4 passed (15)",
+        " Test Files  1 failed (1)",
+    ],
+)
+def test_where_a_summary_of_tests_stands_no_download_is_to_blame(line: str) -> None:
+    assert read_log(step(FETCH)).infrastructure
+    assert not read_log(step(line, FETCH)).infrastructure
 
 
 SIGNS = LogSigns(tests=(FailedTest(file="tests/test_a.py", name="test_b"),))
