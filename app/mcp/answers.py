@@ -31,10 +31,11 @@ def text_of(
 def cleaned(text: str, most: int, secrets: Iterable[str]) -> str:
     """A server's words: without secrets, without anything that cannot be seen, and bounded."""
     whole = len(text)
-    text = text[: most + 1000].replace("\r\n", "\n")
+    # Before anything is cut: of a secret that is cut in two neither half would be found.
     for secret in secrets:
         if len(secret) >= LEAST_SECRET:
             text = text.replace(secret, MASK)
+    text = text[: most + 1000].replace("\r\n", "\n")
     text = visible(mask(text))[:most]
     return f"{text}\n[cut: {whole:,} characters in all]" if whole > most else text
 

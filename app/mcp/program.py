@@ -49,7 +49,11 @@ class Program:
         if code is None:
             return ""
         how = f"status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-        said = self._last_words.decode(errors="replace").strip()
+        said = self._last_words.decode(errors="replace")
+        if len(self._last_words) == LAST_WORDS:
+            # The first line lacks its beginning: a half of a secret would not be known as one.
+            said = said.partition("\n")[2]
+        said = said.strip()
         return f"its program ended with {how}{f': {said}' if said else ''}"
 
     async def settle(self) -> None:

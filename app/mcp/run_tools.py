@@ -53,7 +53,9 @@ async def _offer_of(server: Server) -> Offer:
         await connection.open()
     except (ServerFailed, SettingsError) as problem:
         _log.warning("a server of tools is left out", server=server.name, why=str(problem))
-        return Offer(missing=(f"The server {server.name} is left out: {problem}.",))
+        # What is wrong with the operator's own files is for the log: the run's page is for others.
+        told = problem if isinstance(problem, ServerFailed) else "it is not set up rightly"
+        return Offer(missing=(f"The server {server.name} is left out: {told}.",))
     finally:
         await asyncio.shield(connection.close())
     wanted = {*server.tools, *server.writes}

@@ -45,5 +45,11 @@ def test_a_secret_across_the_cut_does_not_show_its_first_half() -> None:
     assert told.endswith("characters in all]")
 
 
+def test_what_masking_makes_shorter_shows_no_half_of_a_secret_either() -> None:
+    own = "s3cr3t" * 10
+    told = cleaned(f"{own} " * 25 + "y" * 5000, 200, (own,))
+    assert "s3cr3t" not in told
+
+
 def test_what_moves_a_cursor_or_turns_words_is_spelt_out() -> None:
     assert cleaned("a\r\nb\x1b[31m\u202e\u200b", 1000, ()) == "a\nb<U+001B>[31m<U+202E><U+200B>"
