@@ -16,6 +16,9 @@ from agent.bisection.records import Commit
 from app.git.mirror import Mirror
 from app.git.process import MOST_OUTPUT, GitFailed, GitMissing, run_git
 
+LATEST = 253_402_300_799
+"""The last second of the year 9999, in seconds since 1970."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:
@@ -155,7 +158,8 @@ def saying(
         head, _, message = entry.partition("\n")
         own, _, at = head.strip().partition(" ")
         if own:
-            found.append((own, int(at or 0), message.strip()))
+            # Whoever made a commit wrote its time, which may be of a year that no calendar has.
+            found.append((own, min(int(at or 0), LATEST), message.strip()))
     return found
 
 

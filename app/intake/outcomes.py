@@ -18,7 +18,7 @@ from app.git.mirror import Mirror
 from app.git.process import GitError
 from app.github.forge import Forge
 from app.github.webhook_events import OutcomeDue
-from app.outcomes.comparison import NotReadable, changes, edited_lines, undoes
+from app.outcomes.comparison import Changes, NotReadable, changes, edited_lines, undoes
 from app.outcomes.reverts import WORDS, LaterCommit, MergedChange, reverted_by, titles_of
 from app.outcomes.rows import Kind, Outcomes, PullOutcome
 from app.publishing import publish
@@ -98,11 +98,17 @@ def _found(mirror: Mirror, tip: str, kept: PullOutcome, run: Run, patch: str) ->
     except NotReadable:
         return kept
 
-    def is_undone(later: LaterCommit) -> bool:
+    def own_changes(later: LaterCommit) -> Changes:
         try:
-            return undoes(changes(mirror.diff(f"{later.id}^1", later.id)), merged)
+            return changes(mirror.diff(f"{later.id}^1", later.id))
         except (GitError, NotReadable):
-            return False
+            return {}
+
+    def is_undone(later: LaterCommit) -> bool:
+        return undoes(own_changes(later), merged)
+
+    def is_restored(later: LaterCommit, revert: LaterCommit) -> bool:
+        return undoes(own_changes(later), own_changes(revert))
 
     own = ancestry.saying(mirror, before, kept.commit, ("",), MOST_OWN)
     titles = frozenset[str]().union(*(titles_of(message) for _, _, message in own))
@@ -112,7 +118,7 @@ def _found(mirror: Mirror, tip: str, kept: PullOutcome, run: Run, patch: str) ->
         LaterCommit(commit, datetime.fromtimestamp(at, UTC), message)
         for commit, at, message in ancestry.saying(mirror, kept.commit, tip, WORDS, MOST_LATER)
     ]
-    by = reverted_by(named, later, is_undone)
+    by = reverted_by(named, later, is_undone, is_restored)
     update = {"reverted_by": by.id if by else "", "reverted_at": by.at if by else None}
     return kept.model_copy(update=update)
 

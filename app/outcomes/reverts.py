@@ -80,16 +80,18 @@ def reverted_by(
     merged: MergedChange,
     later: Sequence[LaterCommit],
     is_undone: Callable[[LaterCommit], bool] = lambda _: True,
+    is_restored: Callable[[LaterCommit, LaterCommit], bool] = lambda _, __: True,
 ) -> LaterCommit | None:
     """The commit that took the change back; None: none did, or that one was reverted in turn.
 
     `later`: the branch's commits since, the oldest first. `is_undone` looks at what a commit does:
-    one that says to revert may revert something else besides, or put it back at once.
+    one that says to revert may revert something else besides, or put it back at once. So does
+    `is_restored` with one that says to revert a revert, which it is given after it.
     """
     by: LaterCommit | None = None
     for commit in later:
         if by is not None and _names(commit.message, (by.id,)):
-            by = None
+            by = None if is_restored(commit, by) else by
         elif by is None and takes_back(commit.message, merged) and is_undone(commit):
             by = commit
     return by

@@ -101,3 +101,35 @@ def test_what_people_changed_is_counted(repository: Repository, store: SqlStore,
 def test_without_a_proven_patch_it_is_only_merged(repository: Repository, store: SqlStore) -> None:
     repository.proven = ""
     assert look(repository, store, repository.squash()).kind == "merged"
+
+
+def test_a_revert_counts_until_its_own_lines_are_back(
+    repository: Repository, store: SqlStore
+) -> None:
+    merged = repository.squash()
+    git(repository.path, "revert", "--no-edit", "HEAD")
+    revert = git(repository.path, "rev-parse", "HEAD")
+    assert look(repository, store, merged).reverted_by == revert
+    repository.commit(f"Words\n\nThis reverts commit {revert}.", {"other.py": "x = 2\n"})
+    assert look(repository, store, merged).reverted_by == revert
+    git(repository.path, "revert", "--no-edit", revert)
+    assert look(repository, store, merged).reverted_by == ""
+
+
+def test_a_commit_of_a_year_that_no_calendar_has(repository: Repository, store: SqlStore) -> None:
+    merged = repository.squash()
+    git(repository.path, "revert", "--no-edit", "HEAD")
+    revert = git(repository.path, "cat-file", "commit", "HEAD")
+    head, words = revert.split("\n\n", 1)
+    *others, _ = head.split("\n")
+    late = "\n".join([*others, "committer X <x@example.com> 99999999999999 +0000"])
+    odd = git(
+        repository.path,
+        *("hash-object", "-t", "commit", "-w", "--stdin"),
+        stdin=f"{late}\n\n{words}\n",
+    )
+    git(repository.path, "update-ref", "refs/heads/main", odd)
+    found = look(repository, store, merged)
+    assert found.reverted_by == odd
+    assert found.reverted_at is not None
+    assert found.reverted_at.year == 9999
