@@ -40,6 +40,8 @@ LONGEST_HINT = 8000
 """Characters of a hint that are kept."""
 LONGEST_ANSWER = 300
 """Characters of a comment that may be an answer without being addressed to the App."""
+_NO_MORE = re.compile(r"(?:\s*(?:it|this|open|please|pr|pull request)\b[.,!]?)*\s*", re.IGNORECASE)
+"""Words after a verb that takes none, which add nothing to it."""
 _NUMBER = re.compile(r"(?:option\s+)?#?([1-9])[.):!]?", re.IGNORECASE)
 
 
@@ -101,8 +103,10 @@ def _command(text: str) -> Command | Unknown:
 def _mention(before: str, after: str) -> Command | Mention:
     word, rest = first_word(after)
     verb = _verb(word.rstrip(":,.!"))
-    # Only with the name first and the verb right after it: "thanks @name, stop by" is talk.
-    if verb is not None and not before.strip():
+    # Only with the name first and the verb right after it: "thanks @name, stop by" is talk. So is
+    # "@name keep the old name", which a review may well say.
+    talk = verb in ("keep", "reopen") and not _NO_MORE.fullmatch(rest)
+    if verb is not None and not before.strip() and not talk:
         return Command(verb, rest, mentioned=True)
     return Mention(f"{before}{after}".strip()[:LONGEST_HINT])
 

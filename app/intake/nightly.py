@@ -219,7 +219,8 @@ async def report_night(services: Services, forge: Forge, event: NightOver) -> st
         return f"is {night.state} already"
     schedule, found = _read(night.schedule), nights.triages_of(night.id)
     number = 0
-    if schedule.report != "page":
+    # Whoever turned the App off since wants no issue of it: then the page alone tells.
+    if schedule.report != "page" and (await services.config(forge)).enabled:
         repository = await forge.repository()
         if not repository.archived:
             number = await _write_report(services, forge, night, schedule, found)
