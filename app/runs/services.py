@@ -16,7 +16,7 @@ from app.github.forge import Forge
 from app.llm.metered import GovernedModel, ShutdownGate
 from app.llm.warm_streams import WarmStreams
 from app.repo_config.effective import EffectiveConfig, effective_config
-from app.repo_config.schema import RepoConfig
+from app.repo_config.schema import ORGANISATION_REPOSITORY, RepoConfig
 from app.runs.failures import PATIENCE_S
 from app.runs.results import StepJson
 from app.sandboxes.base import Sandboxes
@@ -120,9 +120,15 @@ class Services:
             found = await self.read_config(forge)
         else:
             found = effective_config(self.settings, RepoConfig())
-        if off := organisations.off_reason(self.store.database, forge.name):
-            return replace(found, enabled=False, off=off)
-        return found
+        database, account = self.store.database, organisations.account_of(forge.name)
+        off = organisations.off_reason(database, forge.name)
+        if off and found.enabled and self.read_config is not None:
+            # The organisation's file was read just now and says no such thing (any more). Who looks
+            # at it from time to time may have no repository left by which to read it.
+            by = f"{account}/{ORGANISATION_REPOSITORY}"
+            if organisations.turn_on(database, account, "file", by):
+                off = organisations.off_reason(database, forge.name)
+        return replace(found, enabled=False, off=off) if off else found
 
     def __post_init__(self) -> None:
         """One bound for all searches: several at once would each take all places."""
