@@ -98,15 +98,29 @@ class CostSettings(BaseSettings):
                 f"profile{'s' if len(unpriced) > 1 else ''} {', '.join(unpriced)}: set "
                 f"{PREFIX}MODEL_PRICES and {PREFIX}CURRENCY, or take the budget out"
             )
+        if budgets and (uncounted := self._uncounted()):
+            raise ValueError(
+                f"{PREFIX}{budgets[0].upper()} cannot be kept: of the model profile {uncounted} an "
+                "hour of a GPU has a price, but not how many GPUs a request takes. Set "
+                f"gpus_per_stream in {PREFIX}MODEL_PRICES, or {PREFIX}GPUS_PER_STREAM"
+            )
         if self.cost_per_run_most and self.cost_per_run > self.cost_per_run_most:
             raise ValueError(f"{PREFIX}COST_PER_RUN is more than {PREFIX}COST_PER_RUN_MOST")
         return self
 
     def _unpriced(self) -> list[str]:
         """Profiles that runs may have here, and that have no price."""
+        return [name for name in self._offered() if self.prices_of(name) is None]
+
+    def _uncounted(self) -> str:
+        """A profile whose GPUs have a price that never counts; empty: there is none."""
+        priced = ((name, self.prices_of(name)) for name in self._offered())
+        return next((n for n, p in priced if p and p.gpu_hour and not p.gpus_per_stream), "")
+
+    def _offered(self) -> list[str]:
+        """Profiles that runs may have here, without the one that is free."""
         offered: list[Any] = [getattr(self, "profile", ""), *getattr(self, "repo_models", ())]
-        names = dict.fromkeys(str(name) for name in offered if name and name != FREE)
-        return [name for name in names if self.prices_of(name) is None]
+        return list(dict.fromkeys(str(name) for name in offered if name and name != FREE))
 
     @property
     def prices(self) -> Prices:

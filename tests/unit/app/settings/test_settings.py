@@ -280,6 +280,10 @@ def test_no_part_of_the_settings_hides_a_validator_of_another() -> None:
             },
             "COST_PER_MONTH cannot be kept without prices of the model profiles k2-thinking, cheap",
         ),
+        (
+            {"currency": "EUR", "cost_per_month": 5, "price_gpu_hour": 2, "model_url": "http://x"},
+            "of the model profile k2-thinking an hour of a GPU has a price, but not how many",
+        ),
         ({"currency": "EUR", "cost_per_run": 5, "cost_per_run_most": 2}, "COST_PER_RUN is more"),
     ],
 )
