@@ -7,31 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from app.github.records import Permission, Role
+from app.github.records import Role
 from app.settings.schema import Settings
 from app.storage.alerts import Alerts, EditLimits, Occurrence
 from app.storage.store import SqlStore
-from app.web.auth.github_sign_in import Account
-from app.web.auth.visitors import Place, RoleSource, Visitor
+from app.web.auth.visitors import Visitor
 from app.web.dashboard.alerts import list_alerts
 from app.web.dashboard.context import Dashboard, dashboard_of
+from tests.support.visitors import ANN, OPERATOR, roles_of
 
 EVIL = "<script>alert(1)</script>"
-OPERATOR, ANN = Visitor("", ""), Visitor("ann", "", 1)
 ROLES: dict[int, Role] = {1: "write", 2: "none"}
-
-
-async def role_of(place: Place, _account: Account) -> Permission:
-    role = ROLES[place.repository_id]
-    return Permission(role, role)
-
-
-async def required_role(_place: Place) -> Role:
-    return "write"
-
-
-async def is_private(_place: Place) -> bool:
-    return True
 
 
 @pytest.fixture
@@ -47,7 +33,7 @@ def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
             known.placed(one.id, 1 if one.repository == "acme/shop" else 2, 5)
             known.opened(one.id, 17)
             known.settle(one.id, "open", EVIL)
-    yield dashboard_of(settings, store, RoleSource(role_of, required_role, is_private), print)
+    yield dashboard_of(settings, store, roles_of(ROLES, private=True), print)
     store.close()
 
 

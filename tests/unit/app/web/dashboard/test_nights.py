@@ -9,36 +9,21 @@ from pathlib import Path
 import pytest
 from fastapi import HTTPException
 
-from app.github.records import ListedRepository, Permission, Role
+from app.github.records import ListedRepository, Role
 from app.nightly.times import day_of, next_night
 from app.repo_config.schema import Schedule
 from app.settings.schema import Settings
 from app.storage.nights.records import PassedOver, Picked
 from app.storage.nights.store import Nights
 from app.storage.store import SqlStore
-from app.web.auth.github_sign_in import Account
-from app.web.auth.visitors import Place, RoleSource, Visitor
 from app.web.dashboard.context import Dashboard, dashboard_of
 from app.web.dashboard.nights import list_nights, show_night
 from tests.support.runs.stored import trigger
+from tests.support.visitors import ANN, OPERATOR, roles_of
 
 EVIL = "<script>alert(1)</script>"
-OPERATOR, ANN = Visitor("", ""), Visitor("ann", "", 1)
 ROLES: dict[int, Role] = {1: "write", 2: "none"}
 START = datetime(2026, 11, 28, 12, tzinfo=UTC)
-
-
-async def role_of(place: Place, _account: Account) -> Permission:
-    role = ROLES[place.repository_id]
-    return Permission(role, role)
-
-
-async def required_role(_place: Place) -> Role:
-    return "write"
-
-
-async def is_private(_place: Place) -> bool:
-    return True
 
 
 @pytest.fixture
@@ -61,7 +46,7 @@ def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
         passed = [PassedOver(why="locked", numbers=(3, 4))]
         [run] = nights.choose(night.id, [Picked(trigger=asked, changed_at=START)], passed, "m")
         nights.found(run, finding="duplicate", words=EVIL, duplicate_of=9, tokens=12345)
-    yield dashboard_of(settings, store, RoleSource(role_of, required_role, is_private), print)
+    yield dashboard_of(settings, store, roles_of(ROLES, private=True), print)
     store.close()
 
 

@@ -9,34 +9,20 @@ from pathlib import Path
 import pytest
 
 from agent.journal.events import now
-from app.github.records import Permission, Role
+from app.github.records import Role
 from app.github.webhook_events import Installed, InstalledRepository
 from app.settings.schema import Settings
 from app.storage.onboarding import Onboardings
 from app.storage.store import SqlStore
-from app.web.auth.github_sign_in import Account
-from app.web.auth.visitors import Place, RoleSource, Visitor
+from app.web.auth.visitors import Visitor
 from app.web.dashboard import onboarding
 from app.web.dashboard.context import Dashboard, dashboard_of
 from app.web.dashboard.onboarding import list_onboarding
+from tests.support.visitors import ANN, OPERATOR, roles_of
 
 EVIL = "<script>alert(1)</script>"
-OPERATOR, ANN = Visitor("", ""), Visitor("ann", "", 1)
 ROLES: dict[int, Role] = {1: "read", 2: "triage", 3: "none"}
 """Ann's in each repository; all of them are public now."""
-
-
-async def role_of(place: Place, _account: Account) -> Permission:
-    role = ROLES[place.repository_id]
-    return Permission(role, role)
-
-
-async def required_role(_place: Place) -> Role:
-    return "write"
-
-
-async def is_private(_place: Place) -> bool:
-    return False
 
 
 @pytest.fixture
@@ -51,7 +37,7 @@ def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
     for number in (1, 2):
         known.settle(number, "skipped", f"{EVIL} in {number}")
     known.proposed(3, 17)
-    yield dashboard_of(settings, store, RoleSource(role_of, required_role, is_private), print)
+    yield dashboard_of(settings, store, roles_of(ROLES, private=False), print)
     store.close()
 
 
