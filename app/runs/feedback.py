@@ -70,7 +70,9 @@ def feedback_to_app(body: str, name: str) -> str:
     match commands.parse(body, name):
         case commands.Mention(text):
             return text
-        case commands.Command(verb, text) if verb in ("fix", "hint"):
+        case commands.Command("fix", text):  # its budget is given when the comment comes
+            return commands.asked_budget(text)[1]
+        case commands.Command("hint", text):
             return text
         case _:
             return ""

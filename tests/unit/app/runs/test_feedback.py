@@ -81,6 +81,9 @@ def test_a_line_comment_names_its_file_and_line() -> None:
     )
     assert page.text.endswith("do that")
     assert feedback_to_app("hello", "patchwright") == ""
+    assert feedback_to_app("/patchwright fix budget=5", "patchwright") == ""
+    assert feedback_to_app("/patchwright fix budget=5 round it", "patchwright") == "round it"
+    assert feedback_to_app("/patchwright hint budget=5 is odd", "patchwright") == "budget=5 is odd"
 
 
 @pytest.mark.parametrize(
