@@ -100,7 +100,7 @@ class Account:
         if kept is None:
             return whole
         return Budgets(
-            run=kept.amount,
+            run=least(kept.amount, whole.run_most),
             repository=least(kept.of_repository, whole.repository),
             organisation=whole.organisation,
             all=whole.all,

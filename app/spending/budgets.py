@@ -141,7 +141,7 @@ def asked_budget(word: str, budgets: Budgets, currency: str, *, priced: bool) ->
         raise BadBudget(f"Budgets are in {currency} here: write `budget=5` or `budget=2.50`.")
     whole, dot, cents = digits.partition(".")
     digits_only = whole.isascii() and whole.isdecimal() and (not dot or cents.isdecimal())
-    if not digits_only or len(digits) > 12 or float(digits) <= 0:
+    if not digits_only or len(digits) > 12 or not millionths(float(digits)):
         raise BadBudget(
             "What stands after `budget=` must be an amount above 0 with a decimal point, such as "
             f"`budget=5` or `budget=2.50` (in {currency})."

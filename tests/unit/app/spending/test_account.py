@@ -101,7 +101,7 @@ async def test_nothing_is_counted_without_prices(store: SqlStore, tmp_path: Path
 
 
 async def test_a_runs_budget_ends_it_before_the_next_turn(store: SqlStore, tmp_path: Path) -> None:
-    wanted = settings(tmp_path, cost_per_run=2.0)
+    wanted = settings(tmp_path, cost_per_run=2.0, cost_per_run_most=4.0)
     keep_budget(store.database, "r1", 2_000_000, 0)
     model = model_of(store, wanted)
     await model.turn([], [])
@@ -115,6 +115,11 @@ async def test_a_runs_budget_ends_it_before_the_next_turn(store: SqlStore, tmp_p
     await model.turn([], [])
     with pytest.raises(BudgetUsedUp, match=r"3\.00 EUR"):
         await model.turn([], [])
+    # What the operator allows by now bounds it, too.
+    change_budget(store.database, "r1", 4_000_000)
+    lower = settings(tmp_path, cost_per_run=2.0, cost_per_run_most=2.5)
+    with pytest.raises(BudgetUsedUp, match=r"2\.50 EUR"):
+        await model_of(store, lower).turn([], [])
 
 
 async def test_a_months_budget_is_overspent_by_one_turn_of_each_attempt_at_most(

@@ -65,6 +65,7 @@ def test_a_budget_is_an_amount(word: str, amount: float) -> None:
     [
         ("", "must be an amount above 0"),
         ("0", "must be an amount above 0"),
+        ("0.0000001", "must be an amount above 0"),
         ("-5", "must be an amount above 0"),
         ("5,50", "must be an amount above 0 with a decimal point"),
         ("1e5", "must be an amount above 0"),
