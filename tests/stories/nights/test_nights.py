@@ -17,6 +17,7 @@ from agent.journal.events import AttemptStarted, ReproductionDeclared
 from agent.journal.writer import Journal
 from agent.proving.reproduce import NothingWritten
 from agent.task import Task
+from app.github.calls.backlog import covered_repositories
 from app.intake import nightly
 from app.intake.nightly import begin_due_nights, look_for_schedules
 from app.runs.triage import look
@@ -70,11 +71,10 @@ class NightWorld:
         """After all that the stand-in's clock and git's say."""
         self.written: list[str] = []
         monkeypatch.setattr(look, "write_reproduction", self._write)
-        everywhere = nightly.covered_repositories
         monkeypatch.setattr(  # the other stories' repositories have nights of their own
             nightly,
             "covered_repositories",
-            lambda app: [r for r in everywhere(app) if r.full_name == world.repo],
+            lambda app: [r for r in covered_repositories(app) if r.full_name == world.repo],
         )
 
     async def _write(
