@@ -28,6 +28,7 @@ from app.storage.tables import (
     deliveries,
     expiries,
     handled,
+    nights,
     notice_sends,
     notices,
     proofs,
@@ -84,6 +85,8 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             # One of a budget is what keeps its month from being told of again.
             (notices, (notices.c.at < to_micros(before)) & ~of_budget),
             (notices, notices.c.at < to_micros(moment - KEEP_BUDGETS)),
+            # What was found of each issue stays: it is not looked at, or asked about, twice.
+            (nights, nights.c.ended_at < to_micros(moment - KEEP_USAGE)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),
             (spending, spending.c.month < f"{moment - KEEP_USAGE:%Y-%m}"),
             (pull_outcomes, pull_outcomes.c.run_id.not_in(sa.select(runs.c.id))),

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from agent.journal.events import RunEnded, now
+from app.github.records import ListedRepository
 from app.github.written_comments import CommentPlace
 from app.operations import pruning
 from app.settings.schema import Settings
@@ -15,8 +16,9 @@ from app.storage import audit, controls
 from app.storage.alerts import Alerts, EditLimits, Occurrence
 from app.storage.inbox import Inbox
 from app.storage.kept_comments import KeptComments
+from app.storage.nights.store import Nights
 from app.storage.store import SqlStore
-from app.storage.tables import asks, deliveries, handled, notices, runs, usage
+from app.storage.tables import asks, deliveries, handled, nights, notices, runs, usage
 from app.storage.tables import controls as control_rows
 from tests.support.github.payloads import comment
 from tests.support.runs.stored import start, store, trigger, url
@@ -86,6 +88,19 @@ def test_alerts_without_an_issue_go_first(settings: Settings, store: SqlStore) -
     for days, left in ((29, 3), (31, 1), (179, 1), (181, 0)):
         pruning.prune(settings, store.database, now() + timedelta(days=days))
         assert len(known.newest(limit=9)) == left
+
+
+def test_nights_go_after_a_year(settings: Settings, store: SqlStore) -> None:
+    known, due = Nights(store.database), now() + timedelta(hours=1)
+    for number in (1, 2):
+        place = ListedRepository(number, f"acme/{number}", 5, "main", True, False, "x")
+        known.set_schedule(place, "x", "{}", due)
+    known.begin_due(due, lambda _, after: after + timedelta(days=1), lambda _, at: f"{at:%Y-%m-%d}")
+    over, begun = known.newest(limit=9)
+    known.fail(over.id, "GitHub did not answer.")
+    for days, left in ((365, [over.id, begun.id]), (367, [begun.id])):
+        pruning.prune(settings, store.database, now() + timedelta(days=days))
+        assert sorted(kept(store, nights.c.id)) == sorted(left)
 
 
 def test_what_is_counted_of_a_check_goes_with_the_check(
