@@ -54,6 +54,8 @@ LONGEST_TEXT = 70_000
 """GitHub's texts are at most 65,536 characters; what is longer is cut before it is kept."""
 FAILURES = ("failure", "timed_out")
 """Conclusions of a check run that ask for a fix."""
+_WELL = ("success", "neutral", "skipped")
+"""Conclusions of a workflow of which no job failed."""
 
 
 class BadPayload(Exception):
@@ -391,7 +393,8 @@ def _parse_workflow(
     payload: _WorkflowPayload, source: dict[str, Any]
 ) -> Trigger | WebhookEvent | Ignored:
     ended = payload.workflow_run
-    if ended.conclusion not in FAILURES and ended.run_attempt == 1:
+    # One that was cancelled may have jobs that failed before, for whose re-run a run waits.
+    if ended.conclusion in _WELL and ended.run_attempt == 1:
         return Ignored(reason="the workflow did not fail")
     pulls = _pulls_of(ended.pull_requests, payload.repository.id)
     if not pulls:

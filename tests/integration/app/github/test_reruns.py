@@ -92,6 +92,7 @@ def test_which_workflows_are_heard() -> None:
     ended = told(conclusion="failure", run_attempt=1)
     assert isinstance(ended, WorkflowEnded)
     assert ended.pulls == (7,)
+    assert isinstance(told(conclusion="cancelled", run_attempt=1), WorkflowEnded)
     assert isinstance(told(conclusion="success", run_attempt=2), WorkflowEnded)
     assert isinstance(told(conclusion="success", run_attempt=1), Ignored)
     assert isinstance(told(conclusion="failure", pull_requests=[]), Ignored)
