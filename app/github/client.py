@@ -550,7 +550,7 @@ class GithubForge:
         return await self._call(f"commit on the branch {wanted.branch}", write)
 
     async def delete_branch(self, branch: str, sha: str) -> None:
-        """Delete a branch if it is at this commit. Idempotent."""
+        """Delete a branch if it is at this commit and nobody's base. Idempotent."""
         write = lambda: commits.delete_branch(  # noqa: E731
             self._client.requester, self._at, branch, sha
         )

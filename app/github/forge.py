@@ -231,7 +231,7 @@ class Forge(Protocol):
         ...
 
     async def delete_branch(self, branch: str, sha: str) -> None:
-        """Delete a branch if it is at this commit. Idempotent."""
+        """Delete a branch if it is at this commit and nobody's base. Idempotent."""
         ...
 
     async def last_word(self, number: int) -> datetime | None:

@@ -38,9 +38,15 @@ def _ref_of(branch: str) -> str:
 
 
 def delete_branch(requester: Requester, at: str, branch: str, sha: str) -> None:
-    """Delete a branch if it is at this commit. Idempotent."""
+    """Delete a branch if it is at this commit and the base of no open pull request. Idempotent.
+
+    GitHub closes a pull request with its base branch.
+    """
+    onto = {"state": "open", "base": branch, "per_page": 1}
     try:
         if branch_tip(requester, at, branch) == sha:
+            if requester.requestJsonAndCheck("GET", f"{at}/pulls", parameters=onto)[1]:
+                return
             requester.requestJsonAndCheck("DELETE", f"{at}/git/refs/{_ref_of(branch)}")
     except GithubException as error:
         if error.status not in (404, 409, 422):

@@ -34,6 +34,8 @@ def refs_changed(world: World, hooks: Hooks, repo: Repo, who: User, moves: Moves
                 continue
             if pull.base_ref == branch and new != git.ZERO:
                 pull.base_sha = new
+            elif pull.base_ref == branch:
+                _closed(world, hooks, repo, who, item)
             if pull.head_ref == branch and not pull.head_repo_id:
                 _head_moved(world, hooks, repo, repo, who, item, (old, new))
         parent = world.repo_of_id(repo.parent_id) if repo.parent_id else None
@@ -62,15 +64,23 @@ def _head_moved(
     if new == git.ZERO:
         if not source.closes_pulls:
             return
-        item.state, item.closed_at = "closed", world.now()
-        body |= {"action": "closed"}
-    else:
-        git.keep_pull_head(repo.git, source.git, item.number, new)
-        item.pull.head_sha, item.pull.pushed_by = new, who.login
-        required_reviews.dismiss_stale(repo, item.pull)
-        body |= {"action": "synchronize", "before": old, "after": new}
+        _closed(world, hooks, repo, who, item)
+        return
+    git.keep_pull_head(repo.git, source.git, item.number, new)
+    item.pull.head_sha, item.pull.pushed_by = new, who.login
+    required_reviews.dismiss_stale(repo, item.pull)
+    body |= {"action": "synchronize", "before": old, "after": new}
     body["pull_request"] = pulls.pull_full(world, repo, item)
     hooks.emit("pull_request", repo, who, body)
+
+
+def _closed(world: World, hooks: Hooks, repo: Repo, who: User, item: Issue) -> None:
+    """A pull request ends with its branch, and with the one that it is onto."""
+    item.state, item.closed_at, item.updated_at = "closed", world.now(), world.now()
+    body: Json = {"number": item.number, "action": "closed"}
+    hooks.emit(
+        "pull_request", repo, who, body | {"pull_request": pulls.pull_full(world, repo, item)}
+    )
 
 
 def _push(world: World, repo: Repo, who: User, name: str, old: str, new: str) -> Json:

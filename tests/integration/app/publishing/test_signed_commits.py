@@ -90,6 +90,13 @@ async def test_githubs_own_commits_are_taken_once_and_never_over_others(
     assert await forge.is_on_branch(branch, base)
     await forge.delete_branch(branch, base)
     assert git(proof.bare, "rev-parse", branch) == made, "it is elsewhere"
+    await forge.make_branch("more", made)
+    on_top = BranchCommit("more", made, "", "More", (("more.txt", b"x"),))
+    await forge.commit_on_branch(on_top)
+    above = await forge.open_pull(branch="more", base=branch, title="More", body="", draft=False)
+    await forge.delete_branch(branch, made)
+    assert git(proof.bare, "rev-parse", branch) == made, "another pull request is onto it"
+    await forge.close_pull(above.number)
     await forge.delete_branch(branch, made)
     assert not git(proof.bare, "for-each-ref", "refs/heads/fix")
     await forge.close()
