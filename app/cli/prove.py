@@ -104,7 +104,8 @@ def read(
         found = read_block(_text(file), head)
     except BlockInvalid as error:
         raise SettingsError(str(error)) from None
-    print(found.block.model_dump_json(indent=2))
+    told = found.block.model_dump_json(indent=2)
+    SafeConsole().print(told, markup=False, highlight=False, soft_wrap=True)
     if found.is_stale:
         said = f"It is of {found.block.head}, and the commit is {found.now_at} now."
         SafeConsole(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)

@@ -119,7 +119,7 @@ _FAULT = (
 )
 _BROKEN = re.compile(rf"\b(?:{_FAULT})\b", re.IGNORECASE)
 _HAPPENED = re.compile(
-    rf"\b(?:{_FAULT}|return(?:s|ed)?|print(?:s|ed)?|outputs?|shows?|display(?:s|ed)?|warn(?:s|ing)|"
+    rf"\b(?:{_FAULT}|return(?:s|ed)?|prints?|printed|outputs?|shows?|display(?:s|ed)?|warn(?:s|ing)|"
     r"instead|aren'?t|are not|never|ignor\w+|duplicat\w+|slow\w*|stops?|stopped|gives?|gets?|"
     r"happens|says|said|result\w*|unexpected\w*|blank|empty|flicker\w*|appears?)\b",
     re.IGNORECASE,

@@ -138,7 +138,7 @@ class FileForge:
         with self.world("open pull") as world:
             number = 100 + len(world["pulls"])
             url = f"https://web.test/pull/{number}"
-            pull = Pull(number, url, True, draft, False, branch, "sha", title, body)
+            pull = Pull(number, url, True, draft, False, branch, "5" * 40, title, body)
             world["pulls"].setdefault(branch, asdict(pull))
             hang = world["set"].pop("hang after open pull", False)
         if hang:  # until somebody kills the process: the act is done, its answer never comes
