@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.model import Record
-from app.github.webhook_events import WEBHOOK_EVENT, ExpiryDue, Trigger, source_of
+from app.github.webhook_events import ExpiryDue
 from app.storage.records import check_id_for
-from app.storage.run_rows import dialect_insert, insert_new
-from app.storage.tables import asks, expiries, from_micros, runs, to_micros
+from app.storage.run_rows import dialect_insert, insert_event, insert_new, source_of_run
+from app.storage.tables import expiries, from_micros, runs, to_micros
 
 NEXT = timedelta(days=1)
 """When a pull request is looked at again that has nothing else to wait for: the repository's
@@ -131,26 +131,8 @@ class Expiries:
                 return False
             number = sa.select(expiries.c.looks).where(expiries.c.run_id == run["id"])
             looks = connection.execute(number).scalar_one()
-            trigger = Trigger.model_validate_json(run["trigger"])
-            event = ExpiryDue(
-                installation_id=run["installation_id"],
-                repository=run["repository"],
-                repository_id=run["repository_id"],
-                default_branch=trigger.default_branch,
-                archived=False,
-                sender="expiry",
-                sender_is_bot=True,
-                pull_number=run["pull_number"],
-                run_id=run["id"],
-            )
-            connection.execute(
-                sa.insert(asks).values(
-                    id=check_id_for(f"expiry {run['id']} {looks}"),
-                    body=WEBHOOK_EVENT.dump_json(event).decode(),
-                    received_at=at,
-                    place=source_of(event),
-                )
-            )
+            event = ExpiryDue(**source_of_run(run, "expiry"))
+            insert_event(connection, check_id_for(f"expiry {run['id']} {looks}"), event, at)
         return True
 
     def _change(self, run_id: str, **values: object) -> None:

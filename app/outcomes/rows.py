@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.model import Record
-from app.github.webhook_events import WEBHOOK_EVENT, OutcomeDue, Trigger, source_of
+from app.github.webhook_events import OutcomeDue
 from app.storage.records import check_id_for
-from app.storage.run_rows import dialect_insert, insert_new
-from app.storage.tables import asks, from_micros, pull_outcomes, runs, to_micros
+from app.storage.run_rows import dialect_insert, insert_event, insert_new, source_of_run
+from app.storage.tables import from_micros, pull_outcomes, runs, to_micros
 
 NEXT = timedelta(days=1)
 """When a merged one is looked at again, and any after a look that came to nothing."""
@@ -157,24 +157,8 @@ class Outcomes:
             looks = connection.execute(
                 sa.select(own.looks).where(own.run_id == run["id"])
             ).scalar_one()
-            event = OutcomeDue(
-                installation_id=run["installation_id"],
-                repository=run["repository"],
-                repository_id=run["repository_id"],
-                default_branch=Trigger.model_validate_json(run["trigger"]).default_branch,
-                archived=False,
-                sender="outcome",
-                sender_is_bot=True,
-                pull_number=run["pull_number"],
-                run_id=run["id"],
-            )
-            kept = {
-                "id": check_id_for(f"outcome {run['id']} {looks}"),
-                "body": WEBHOOK_EVENT.dump_json(event).decode(),
-                "received_at": at,
-                "place": source_of(event),
-            }
-            connection.execute(sa.insert(asks).values(kept))
+            event = OutcomeDue(**source_of_run(run, "outcome"))
+            insert_event(connection, check_id_for(f"outcome {run['id']} {looks}"), event, at)
         return True
 
 

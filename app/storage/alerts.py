@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.model import Record
-from app.github.webhook_events import WEBHOOK_EVENT, AlertDue, source_of
+from app.github.webhook_events import AlertDue
 from app.storage.records import alert_id_for, check_id_for
-from app.storage.run_rows import dialect_insert, insert_new, without_nul
-from app.storage.tables import alerts, asks, deliveries, from_micros, to_micros
+from app.storage.run_rows import dialect_insert, insert_event, insert_new, without_nul
+from app.storage.tables import alerts, deliveries, from_micros, to_micros
 
 AlertState = Literal[
     "waiting", "open", "limited", "refused", "unrouted", "resolved", "fixed", "gone"
@@ -366,13 +366,7 @@ class Alerts:
             sender_is_bot=True,
             alert_id=kept.id,
         )
-        row = {
-            "id": event_id,
-            "body": WEBHOOK_EVENT.dump_json(event).decode(),
-            "received_at": to_micros(moment) + number,
-            "place": source_of(event),
-        }
-        connection.execute(sa.insert(asks).values(**row))
+        insert_event(connection, event_id, event, to_micros(moment) + number)
         return event_id
 
     def _change(self, alert_id: str, **values: object) -> None:

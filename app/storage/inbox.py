@@ -21,13 +21,13 @@ from app.github.webhook_events import (
     Trigger,
     WebhookEvent,
     WorkflowEnded,
-    source_of,
 )
 from app.storage import tables
 from app.storage.questions import Questions
 from app.storage.records import Accepted, run_id_for
 from app.storage.run_rows import (
     dialect_insert,
+    insert_event,
     insert_new,
     insert_run,
     live_key,
@@ -69,12 +69,7 @@ class Inbox:
                 event.installation_id,
                 private=event.private,
             )
-            body = WEBHOOK_EVENT.dump_json(event).decode()
-            connection.execute(
-                sa.insert(tables.asks).values(
-                    id=delivery_id, body=body, received_at=at, place=source_of(event)
-                )
-            )
+            insert_event(connection, delivery_id, event, at)
         return True
 
     def get(self, event_id: str) -> WebhookEvent:

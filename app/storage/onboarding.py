@@ -13,11 +13,11 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.model import Record
-from app.github.webhook_events import WEBHOOK_EVENT, Installed, OnboardingDue, source_of
+from app.github.webhook_events import Installed, OnboardingDue
 from app.storage import audit
 from app.storage.records import check_id_for
-from app.storage.run_rows import dialect_insert, without_nul
-from app.storage.tables import asks, deliveries, from_micros, onboarding, runs, to_micros
+from app.storage.run_rows import dialect_insert, insert_event, without_nul
+from app.storage.tables import deliveries, from_micros, onboarding, runs, to_micros
 
 OnboardingState = Literal["waiting", "working", "proposed", "enabled", "closed", "skipped"]
 """`waiting` for its turn; `working`: the pull request is being made; `proposed`: it is open.
@@ -192,14 +192,7 @@ class Onboardings:
                 sender="patchwright",
                 sender_is_bot=True,
             )
-            connection.execute(
-                sa.insert(asks).values(
-                    id=event_id,
-                    body=WEBHOOK_EVENT.dump_json(event).decode(),
-                    received_at=at + len(begun),
-                    place=source_of(event),
-                )
-            )
+            insert_event(connection, event_id, event, at + len(begun))
             connection.execute(
                 sa.update(onboarding)
                 .where(onboarding.c.repository_id == row.repository_id)

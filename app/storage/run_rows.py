@@ -1,16 +1,17 @@
-"""Rows of runs: how one begins, and what its issue's key is."""
+"""Rows of runs and of events: how one begins, and what its issue's key is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from agent.journal.events import now
-from app.github.webhook_events import Trigger
+from app.github.webhook_events import WEBHOOK_EVENT, Trigger, WebhookEvent, source_of
 from app.storage import tables
 from app.storage.notices import note_in
 from app.storage.records import Accepted
@@ -97,6 +98,35 @@ def insert_new(
 def _insert_if_new(insert: Insert, table: sa.Table) -> sa.Executable:
     """Made once for each table: making a statement costs more than executing it."""
     return insert(table).on_conflict_do_nothing().returning(next(iter(table.primary_key)))
+
+
+def insert_event(
+    connection: sa.Connection, event_id: str, event: WebhookEvent, received_at: int
+) -> None:
+    """Leave an event for the engine; `received_at` is in microseconds and sets its turn."""
+    connection.execute(
+        sa.insert(tables.asks).values(
+            id=event_id,
+            body=WEBHOOK_EVENT.dump_json(event).decode(),
+            received_at=received_at,
+            place=source_of(event),
+        )
+    )
+
+
+def source_of_run(run: Mapping[str, Any], sender: str) -> dict[str, Any]:
+    """What an event of our own work about a run's pull request says of where it is."""
+    return {
+        "installation_id": run["installation_id"],
+        "repository": run["repository"],
+        "repository_id": run["repository_id"],
+        "default_branch": Trigger.model_validate_json(run["trigger"]).default_branch,
+        "archived": False,
+        "sender": sender,
+        "sender_is_bot": True,
+        "pull_number": run["pull_number"],
+        "run_id": run["id"],
+    }
 
 
 def insert_run(

@@ -16,11 +16,9 @@ from pydantic import TypeAdapter
 from agent.journal.events import now
 from app.github.records import ListedRepository
 from app.github.webhook_events import (
-    WEBHOOK_EVENT,
     NightDue,
     NightOver,
     WebhookEvent,
-    source_of,
 )
 from app.storage.nights.records import (
     Finding,
@@ -32,9 +30,8 @@ from app.storage.nights.records import (
     UnknownNight,
 )
 from app.storage.records import check_id_for, night_id_for, run_id_for
-from app.storage.run_rows import dialect_insert, insert_new, insert_run, without_nul
+from app.storage.run_rows import dialect_insert, insert_event, insert_new, insert_run, without_nul
 from app.storage.tables import (
-    asks,
     deliveries,
     from_micros,
     nights,
@@ -338,9 +335,7 @@ class Nights:
         at = to_micros(now())
         delivery = {"id": event_id, "event": name, "run_id": "", "received_at": at}
         if insert_new(connection, self._insert, deliveries, delivery):
-            body = WEBHOOK_EVENT.dump_json(event).decode()
-            ask = {"id": event_id, "body": body, "received_at": at, "place": source_of(event)}
-            connection.execute(sa.insert(asks).values(**ask))
+            insert_event(connection, event_id, event, at)
 
     def _change(self, where: sa.ColumnElement[bool], **values: object) -> None:
         with self._database.begin() as connection:
